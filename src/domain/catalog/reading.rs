@@ -1,0 +1,77 @@
+//! What one reading of all sources found on disk; nothing is judged yet.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::domain::{Node, Problem};
+
+/// All sources at one time, in the order in which they are merged.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// Main file, drop-ins in byte order of their names, includes by path, profile.
+    pub files: Vec<SourceFile>,
+    /// What definitions refer to beside the sources.
+    pub surroundings: Arc<Surroundings>,
+    /// Why it was read, in words.
+    pub cause: String,
+}
+
+/// One source.
+#[derive(Clone, Debug)]
+pub struct SourceFile {
+    /// As users see it: relative to the main file's folder, absolute outside it.
+    pub name: Arc<str>,
+    /// Absolute.
+    pub path: PathBuf,
+    /// What kind of source it is.
+    pub role: Role,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// What kind of source a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Role {
+    /// `services.json`.
+    Main,
+    /// A file of `services.d`.
+    DropIn,
+    /// A file that another source includes.
+    Include,
+    /// `profiles/NAME.json`.
+    Profile,
+}
+
+/// What a source holds.
+#[derive(Clone, Debug)]
+pub enum Content {
+    /// JSON, in part perhaps with mistakes of meaning; with its text, for excerpts.
+    Parsed(Node, Arc<str>),
+    /// Nothing but white space: about to be written, as a rule.
+    Empty,
+    /// No JSON, or unreadable; with the error. The last good version stays in use.
+    Broken(Problem),
+    /// Not to be trusted (owner, mode): nothing of it is used, whatever was in use before.
+    Refused(Problem),
+}
+
+/// What definitions refer to beside the sources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Surroundings {
+    /// Where relative paths start: absolute.
+    pub root: PathBuf,
+    /// What `{python}` stands for.
+    pub python: String,
+    /// The variables of `.env` beside the main file.
+    pub dotenv: Vec<(String, String)>,
+    /// The environment that is inherited.
+    pub environment: BTreeMap<String, String>,
+    /// Each file that an `env_file` names, by absolute path.
+    pub env_files: BTreeMap<PathBuf, EnvFile>,
+    /// What is wrong with all that.
+    pub problems: Vec<Problem>,
+}
+
+/// What an `env_file` holds: its variables with the line of each, or why it can't be read.
+pub type EnvFile = Result<Vec<(String, String, u32)>, String>;

@@ -1,0 +1,275 @@
+//! All that can happen, be wished, or be ordered: three closed enums.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::catalog::Reading;
+use super::id::{RunId, ServiceId};
+use super::notice::Notice;
+use super::run::{Exit, FoundRun, Outcome, PortHolder};
+use super::service::{Probe, Signal, Spawn};
+
+/// A fact, told by an effect; in the past tense.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// What an earlier agent left: its living runs and the user's wishes. Comes once, before everything else.
+    Found {
+        /// The runs that are provably ours and live.
+        runs: Vec<FoundRun>,
+        /// What the user has switched on or off.
+        intent: Intent,
+    },
+    /// Something that the catalog is made of may have changed.
+    SourcesTouched {
+        /// Why it is thought so, in words.
+        cause: String,
+    },
+    /// All sources have been read.
+    SourcesRead(Reading),
+    /// The process of this run lives.
+    Spawned {
+        /// The run.
+        run: RunId,
+        /// Its main process.
+        pid: u32,
+    },
+    /// There is no process, and there will be none.
+    SpawnFailed {
+        /// The run.
+        run: RunId,
+        /// Why, as a fragment: "program not found: pnpm".
+        error: String,
+    },
+    /// Nothing was spawned, because another process listens on the service's own port.
+    PortTaken {
+        /// The run that would have been.
+        run: RunId,
+        /// Who has it.
+        holder: PortHolder,
+    },
+    /// The main process ended. With `left` 0 the run is over.
+    Exited {
+        /// The run.
+        run: RunId,
+        /// How.
+        exit: Exit,
+        /// How many other processes of its tree still live; [`Event::Ended`] follows once they don't.
+        left: u32,
+    },
+    /// Nothing of the run's tree lives any more, after an [`Event::Exited`] with others left.
+    Ended {
+        /// The run.
+        run: RunId,
+    },
+    /// Processes of the run survived being killed (uninterruptible, or another user's).
+    KillFailed {
+        /// The run.
+        run: RunId,
+        /// The survivors.
+        pids: Vec<u32>,
+    },
+    /// A probe has been answered.
+    Probed {
+        /// The run that was probed.
+        run: RunId,
+        /// Which of the service's probes.
+        index: usize,
+        /// What it found.
+        outcome: Outcome,
+    },
+    /// The machine slept, or its clock was set.
+    Resumed,
+    /// A face or a signal wishes something.
+    Commanded {
+        /// Names the answer; the engine knows who waits for it.
+        ticket: u64,
+        /// The wish.
+        command: Command,
+    },
+}
+
+/// A wish of the user.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Switch these on.
+    Start(Selection),
+    /// Switch these off.
+    Stop(Selection),
+    /// Give these a new run.
+    Restart(Selection),
+    /// Forget what the user has said of these.
+    Reset(Selection),
+    /// Read everything again.
+    Reload,
+    /// Show no notifications until told otherwise.
+    PauseNotifications(bool),
+    /// Show no notifications of this service for a while.
+    Mute {
+        /// The service.
+        id: ServiceId,
+        /// For so long.
+        span: Duration,
+    },
+    /// End the agent.
+    Shutdown(Shutdown),
+}
+
+/// What becomes of the services when the agent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// As `stop_on_exit` says.
+    AsConfigured,
+    /// They are left running for the next agent.
+    Keep,
+}
+
+/// Which services a wish is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Selection {
+    /// Every enabled one.
+    All,
+    /// Those under this heading: its key or its name.
+    Group(String),
+    /// These.
+    Ids(Vec<ServiceId>),
+}
+
+/// What the user has switched on (true) or off (false); whoever is not in it follows its `auto_start`.
+pub type Intent = BTreeMap<ServiceId, bool>;
+
+/// The answer to a [`Command`].
+pub type Answer = Result<Accepted, Refusal>;
+
+/// A wish was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Accepted {
+    /// What to wait for, if one wants to wait.
+    pub aims: Vec<Aim>,
+    /// What else the wish brought about, a sentence each: "db, which was stopped by the user, starts as well".
+    pub remarks: Vec<String>,
+}
+
+/// What a wish is to bring about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// Of this service.
+    pub id: ServiceId,
+    /// This.
+    pub goal: Goal,
+    /// A run that does not count, because the wish is for another.
+    pub not_run: Option<RunId>,
+}
+
+/// What is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// Healthy, degraded, or completed.
+    Healthy,
+    /// A process runs (or ran to its end).
+    Running,
+    /// Nothing of it runs.
+    Stopped,
+    /// It ran to the end with success.
+    Completed,
+}
+
+/// A wish was not taken, and nothing of it was done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// There is no such service; with a name that is meant, perhaps.
+    NoSuchService {
+        /// The id that was asked for.
+        id: String,
+        /// An id that is like it.
+        similar: Option<String>,
+    },
+    /// There is no such group.
+    NoSuchGroup(String),
+    /// It can't be done, and why, as a sentence.
+    Impossible(String),
+}
+
+/// An order to an effect; in the imperative. Nothing is left to decide.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Read all sources, and answer with [`Event::SourcesRead`]. A read under way is followed by one more.
+    ReadSources {
+        /// Why, in words.
+        cause: String,
+    },
+    /// Start a process; answer with `Spawned`, `SpawnFailed` or `PortTaken`.
+    Spawn(SpawnOrder),
+    /// Ask the run to end: its group while its main process lives, all that is left of it afterwards.
+    Ask {
+        /// The run.
+        run: RunId,
+        /// With this.
+        signal: Signal,
+    },
+    /// Kill the whole tree of the run until nothing is left; ends in `Exited` or `Ended`, or `KillFailed`.
+    Kill {
+        /// The run.
+        run: RunId,
+    },
+    /// Probe once, and answer with [`Event::Probed`].
+    Probe(ProbeOrder),
+    /// Store the user's wishes durably.
+    SaveIntent(Intent),
+    /// Add a line to what happened.
+    Record(Occurrence),
+    /// Show a notification (or replace an earlier one).
+    Notify(Notice),
+    /// Answer a command.
+    Answer {
+        /// Whose.
+        ticket: u64,
+        /// The answer.
+        answer: Answer,
+    },
+    /// End the agent: all that was to be stopped is stopped.
+    Exit,
+}
+
+/// What to spawn.
+#[derive(Clone, Debug)]
+pub struct SpawnOrder {
+    /// The service.
+    pub id: ServiceId,
+    /// The new run.
+    pub run: RunId,
+    /// Program, directory, environment.
+    pub spawn: Arc<Spawn>,
+    /// Its own port, which must be free.
+    pub port: Option<u16>,
+}
+
+/// What to probe.
+#[derive(Clone, Debug)]
+pub struct ProbeOrder {
+    /// The service.
+    pub id: ServiceId,
+    /// The run that is probed (or the watch over something that is not ours).
+    pub run: RunId,
+    /// Which of the service's probes.
+    pub index: usize,
+    /// The probe.
+    pub probe: Arc<Probe>,
+    /// Directory and environment of an `exec` probe.
+    pub spawn: Option<Arc<Spawn>>,
+}
+
+/// One line of what happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Occurrence {
+    /// One word: `generation`, `starting`, `healthy`, `exited` …
+    pub kind: &'static str,
+    /// The catalog's generation then.
+    pub generation: u64,
+    /// The service, if it is about one.
+    pub service: Option<ServiceId>,
+    /// The run, if it is about one.
+    pub run: Option<RunId>,
+    /// A sentence.
+    pub text: String,
+}

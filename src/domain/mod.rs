@@ -1,0 +1,30 @@
+//! What is true and what follows from it: sources become a catalog, facts become orders.
+//!
+//! Pure: no file, network, process, thread, clock, randomness or log. Everything is handed in, everything is handed out.
+
+pub mod catalog;
+mod event;
+mod id;
+mod moment;
+mod node;
+mod notice;
+mod problem;
+mod run;
+mod service;
+mod snapshot;
+
+pub use event::{
+    Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
+    SpawnOrder,
+};
+pub use id::{MAX_SERVICE_ID, RunId, RunIds, ServiceId};
+pub use moment::Moment;
+pub use node::{Entry, Node, Value};
+pub use notice::{Notice, NoticeKey, Urgency};
+pub use problem::{Place, Problem, Severity};
+pub use run::{Exit, FoundRun, Outcome, PortHolder};
+pub use service::{
+    AgentSettings, Catalog, Check, Condition, Dependency, Display, Group, Kind, NamedPort, Probe, RestartPolicy,
+    RestartWhen, Service, Signal, Spawn, StopPolicy,
+};
+pub use snapshot::{Blocker, HealthState, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy};

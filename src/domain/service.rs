@@ -1,0 +1,361 @@
+//! What a service is once all of its sources, types and settings have been put together: nothing is left to look up.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+
+use super::id::ServiceId;
+use super::problem::Place;
+
+/// All services in use, in the order of their sources.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Catalog {
+    /// The services by id.
+    pub services: IndexMap<ServiceId, Arc<Service>>,
+    /// The headings, in their order; a service names one by its key.
+    pub groups: Vec<Group>,
+    /// What the main file says of the agent itself.
+    pub agent: AgentSettings,
+}
+
+/// A heading in menu and tables.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// What services name it by.
+    pub key: String,
+    /// What people see.
+    pub name: String,
+    /// An icon, as text.
+    pub icon: Option<String>,
+}
+
+/// The top-level key `agent`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentSettings {
+    /// Whether desktop notifications are shown at all.
+    pub notifications: bool,
+    /// Whether Quit and signals stop the services.
+    pub stop_on_exit: bool,
+}
+
+impl Default for AgentSettings {
+    fn default() -> Self {
+        Self { notifications: true, stop_on_exit: true }
+    }
+}
+
+/// One service, ready to be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its id.
+    pub id: ServiceId,
+    /// Where its definition begins.
+    pub place: Place,
+    /// What people see of it.
+    pub display: Display,
+    /// False: listed, never run.
+    pub enabled: bool,
+    /// The place of a written `"enabled": false`.
+    pub disabled_at: Option<Place>,
+    /// Wanted without being asked for.
+    pub auto_start: bool,
+    /// The name of its type, as written or as the list decides.
+    pub type_name: String,
+    /// What kind of thing there is to run.
+    pub kind: Kind,
+    /// Its own port.
+    pub port: Option<u16>,
+    /// Where it is reached: `base_url` with everything expanded.
+    pub url: Option<String>,
+    /// Other ports that it names; shown only.
+    pub ports: Vec<NamedPort>,
+    /// The absolute URL of its documentation.
+    pub docs_url: Option<String>,
+    /// How its health is told; empty: running is healthy.
+    pub probes: Vec<Arc<Probe>>,
+    /// What must be there before it starts.
+    pub depends_on: Vec<Dependency>,
+    /// Ids or capabilities that it talks to; never used for ordering.
+    pub talks_to: Vec<String>,
+    /// When it is started again.
+    pub restart: RestartPolicy,
+    /// How it is stopped.
+    pub stop: StopPolicy,
+    /// Runs to the end; success is `completed`.
+    pub one_shot: bool,
+    /// Whether its troubles are told by notification.
+    pub notify: bool,
+}
+
+/// What people see of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Display {
+    /// Its name; the id if none is given.
+    pub name: String,
+    /// One or two sentences.
+    pub description: Option<String>,
+    /// An icon, as text.
+    pub icon: Option<String>,
+    /// Tags.
+    pub tags: Vec<String>,
+    /// Names of capabilities that it offers.
+    pub provides: Vec<String>,
+    /// The key of its group.
+    pub group: Option<String>,
+}
+
+/// A further port that a definition names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedPort {
+    /// What it is.
+    pub name: Option<String>,
+    /// The variable it is exported by.
+    pub env: Option<String>,
+    /// The port.
+    pub port: u16,
+}
+
+/// What there is to run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Kind {
+    /// A process of ours.
+    Process(Arc<Spawn>),
+    /// Something that others run: watched and shown only.
+    External,
+    /// Its life belongs to another engine, which this version does not drive yet.
+    Detached,
+    /// No process at all: it only exports settings.
+    Settings,
+}
+
+/// All that a spawn depends on.
+#[derive(Clone, Debug)]
+pub struct Spawn {
+    /// Program and arguments, never empty, without a shell.
+    pub argv: Vec<String>,
+    /// The working directory, absolute.
+    pub cwd: PathBuf,
+    /// The variables of its own, after expansion; `None` removes one that would be inherited.
+    pub env: BTreeMap<String, Option<String>>,
+    /// What other services export and `.env` holds: weaker than `env`, stronger than what is inherited. A change
+    /// takes effect at the next start and restarts nothing.
+    pub shared_env: Arc<BTreeMap<String, String>>,
+}
+
+impl Spawn {
+    /// A hash of argv, directory and own environment, the same over all builds and machines.
+    pub fn hash(&self) -> String {
+        let mut hash = Fnv1a::default();
+        hash.write_count(self.argv.len());
+        self.argv.iter().for_each(|argument| hash.write_text(argument));
+        hash.write_text(&self.cwd.to_string_lossy());
+        for (name, value) in &self.env {
+            hash.write_text(name);
+            match value {
+                Some(value) => hash.write_text(value),
+                None => hash.write_count(usize::MAX),
+            }
+        }
+        format!("{:016x}", hash.0)
+    }
+}
+
+/// Equal when the process would be the same; what others export does not count.
+impl PartialEq for Spawn {
+    fn eq(&self, other: &Self) -> bool {
+        let Self { argv, cwd, env, shared_env: _ } = self;
+        *argv == other.argv && *cwd == other.cwd && *env == other.env
+    }
+}
+
+/// One probe and its pace.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Probe {
+    /// What is asked.
+    pub check: Check,
+    /// The steady pace.
+    pub interval: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How many passes in a row make it healthy; at least 1.
+    pub healthy_after: u32,
+    /// How many failures in a row make it unhealthy; at least 1.
+    pub unhealthy_after: u32,
+    /// How long after a start failures do not count.
+    pub grace: Duration,
+}
+
+/// What a probe asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Check {
+    /// GET this URL.
+    Http {
+        /// The absolute URL.
+        url: String,
+        /// Statuses that pass, as inclusive ranges.
+        status: Vec<(u16, u16)>,
+        /// Text that the body must contain.
+        body: Option<String>,
+    },
+    /// Connect to this host and port.
+    Tcp {
+        /// A name or address; `localhost` means both loopback addresses.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// Connect to this Unix socket.
+    Unix {
+        /// Its path, absolute.
+        path: PathBuf,
+    },
+    /// Run this to the end; 0 passes. It gets the service's directory and environment.
+    Exec {
+        /// Program and arguments.
+        argv: Vec<String>,
+    },
+}
+
+/// One entry of `depends_on`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependency {
+    /// The service that is needed.
+    pub id: ServiceId,
+    /// What of it is waited for.
+    pub condition: Condition,
+    /// Whether its restart restarts the dependent.
+    pub restart: bool,
+}
+
+/// What of a dependency is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// Its process has been spawned.
+    Started,
+    /// It is healthy (or degraded).
+    Healthy,
+    /// It ran to the end with success.
+    Completed,
+}
+
+/// When a service is started again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RestartPolicy {
+    /// After which ends.
+    pub when: RestartWhen,
+    /// The least time before a restart.
+    pub delay: Duration,
+    /// The most that doubling leads to.
+    pub max_delay: Duration,
+    /// How many automatic restarts within `window` are tried; 0: without end.
+    pub max_restarts: u32,
+    /// The window of `max_restarts`.
+    pub window: Duration,
+    /// So much healthy life clears the delay.
+    pub reset_after: Duration,
+}
+
+/// After which ends a service is started again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RestartWhen {
+    /// After each.
+    Always,
+    /// After those that are not a success.
+    OnFailure,
+    /// After none.
+    Never,
+}
+
+impl Default for RestartPolicy {
+    fn default() -> Self {
+        Self {
+            when: RestartWhen::OnFailure,
+            delay: Duration::ZERO,
+            max_delay: Duration::from_secs(60),
+            max_restarts: 5,
+            window: Duration::from_secs(600),
+            reset_after: Duration::from_secs(10),
+        }
+    }
+}
+
+/// How a service is stopped: ask, wait, then kill what is left of the tree.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StopPolicy {
+    /// What it is asked with.
+    pub signal: Signal,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+impl Default for StopPolicy {
+    fn default() -> Self {
+        Self { signal: Signal::Term, timeout: Duration::from_secs(10) }
+    }
+}
+
+/// A signal that asks a process to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Term,
+    /// SIGINT.
+    Int,
+    /// SIGQUIT.
+    Quit,
+    /// SIGHUP.
+    Hup,
+    /// SIGUSR1.
+    Usr1,
+    /// SIGUSR2.
+    Usr2,
+    /// SIGKILL.
+    Kill,
+}
+
+impl Signal {
+    /// All of them.
+    pub const ALL: [Self; 7] = [Self::Term, Self::Int, Self::Quit, Self::Hup, Self::Usr1, Self::Usr2, Self::Kill];
+
+    /// The name without "SIG".
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Term => "TERM",
+            Self::Int => "INT",
+            Self::Quit => "QUIT",
+            Self::Hup => "HUP",
+            Self::Usr1 => "USR1",
+            Self::Usr2 => "USR2",
+            Self::Kill => "KILL",
+        }
+    }
+}
+
+/// 64-bit FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), because `std`'s hashers may differ between builds.
+struct Fnv1a(u64);
+
+impl Default for Fnv1a {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Fnv1a {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+    }
+
+    fn write_count(&mut self, count: usize) {
+        self.write(&(count as u64).to_le_bytes());
+    }
+
+    fn write_text(&mut self, text: &str) {
+        self.write_count(text.len());
+        self.write(text.as_bytes());
+    }
+}

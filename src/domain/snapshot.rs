@@ -1,0 +1,252 @@
+//! What all faces see: one immutable picture of everything, published whole.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::id::{RunId, ServiceId};
+use super::moment::Moment;
+use super::problem::Problem;
+use super::run::Exit;
+use super::service::{Group, Service};
+
+/// Everything at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Rises by one with each published picture.
+    pub revision: u64,
+    /// The catalog's generation.
+    pub generation: u64,
+    /// The worst of all lights.
+    pub light: Light,
+    /// "3 of 4 healthy".
+    pub summary: String,
+    /// What is wrong with the sources; worst first.
+    pub problems: Arc<[Problem]>,
+    /// The headings, in their order.
+    pub groups: Arc<[Group]>,
+    /// All services, in the order of their sources.
+    pub services: Arc<[Arc<ServiceView>]>,
+    /// Whether the user wants no notifications for now.
+    pub notifications_paused: bool,
+    /// Whether the agent is about to end.
+    pub shutting_down: bool,
+}
+
+impl Snapshot {
+    /// What is shown before anything has been read.
+    pub fn empty() -> Self {
+        Self {
+            revision: 0,
+            generation: 0,
+            light: Light::Gray,
+            summary: "nothing wanted".to_owned(),
+            problems: Arc::new([]),
+            groups: Arc::new([]),
+            services: Arc::new([]),
+            notifications_paused: false,
+            shutting_down: false,
+        }
+    }
+
+    /// The view of `id`.
+    pub fn service(&self, id: &str) -> Option<&Arc<ServiceView>> {
+        self.services.iter().find(|view| view.id.as_str() == id)
+    }
+}
+
+/// One service at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceView {
+    /// Its id.
+    pub id: ServiceId,
+    /// Its definition in use.
+    pub service: Arc<Service>,
+    /// Whether it should run.
+    pub wanted: bool,
+    /// By whom.
+    pub wanted_by: WantedBy,
+    /// Whether it runs.
+    pub process: ProcessState,
+    /// Whether it works.
+    pub health: HealthState,
+    /// Its light.
+    pub light: Light,
+    /// Why it is as it is: one sentence without a full stop.
+    pub reason: String,
+    /// Since when `process`, `health` and `wanted` are what they are.
+    pub since: Moment,
+    /// Its main process.
+    pub pid: Option<u32>,
+    /// Its run.
+    pub run: Option<RunId>,
+    /// When the run began.
+    pub started: Option<Moment>,
+    /// Whether the run was begun by an earlier agent.
+    pub adopted: bool,
+    /// Automatic restarts since the user or a definition last started it.
+    pub restarts: u32,
+    /// How its last run ended.
+    pub last_exit: Option<LastExit>,
+    /// The first thing that went wrong since it was last healthy.
+    pub first_cause: Option<String>,
+    /// Whom it directly waits for, and why.
+    pub blocked_by: Vec<Blocker>,
+    /// When it is tried again.
+    pub next_try: Option<Moment>,
+    /// Whether faces offer a switch for it and counts include it.
+    pub counted: bool,
+}
+
+/// How and when a run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastExit {
+    /// How.
+    pub exit: Exit,
+    /// When.
+    pub at: Moment,
+}
+
+/// A dependency that is not there yet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// Which.
+    pub id: ServiceId,
+    /// What about it: "is starting", "was stopped by the user".
+    pub reason: String,
+}
+
+/// Who wants a service; the first that holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WantedBy {
+    /// The user switched it on.
+    User,
+    /// Its definition says so.
+    AutoStart,
+    /// This wanted service needs it.
+    Dependency(ServiceId),
+    /// Nobody.
+    None,
+}
+
+impl fmt::Display for WantedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::User => f.write_str("user"),
+            Self::AutoStart => f.write_str("auto_start"),
+            Self::Dependency(id) => write!(f, "dependency:{id}"),
+            Self::None => f.write_str("none"),
+        }
+    }
+}
+
+/// Does it run?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ProcessState {
+    /// No process, and none is due.
+    Stopped,
+    /// Wanted, but something that it needs is not there.
+    Waiting,
+    /// Until the first probe has passed or the grace has ended.
+    Starting,
+    /// It runs.
+    Running,
+    /// It has been asked to end.
+    Stopping,
+    /// It ended, and is tried again in a while.
+    Backoff,
+    /// It ended, and is not tried again.
+    Failed,
+    /// A one-shot that succeeded.
+    Completed,
+    /// Another process has its port.
+    Foreign,
+}
+
+impl ProcessState {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Stopped,
+        Self::Waiting,
+        Self::Starting,
+        Self::Running,
+        Self::Stopping,
+        Self::Backoff,
+        Self::Failed,
+        Self::Completed,
+        Self::Foreign,
+    ];
+
+    /// The word that users and programs see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Waiting => "waiting",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Stopping => "stopping",
+            Self::Backoff => "backoff",
+            Self::Failed => "failed",
+            Self::Completed => "completed",
+            Self::Foreign => "foreign",
+        }
+    }
+}
+
+/// Does it work?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum HealthState {
+    /// There is no process that could.
+    Stopped,
+    /// Too early to tell.
+    Starting,
+    /// It does.
+    Healthy,
+    /// It does, and says itself that something is amiss.
+    Degraded,
+    /// It does not.
+    Unhealthy,
+    /// Not asked yet, or not since the machine slept.
+    Unknown,
+}
+
+impl HealthState {
+    /// The word that users and programs see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Starting => "starting",
+            Self::Healthy => "healthy",
+            Self::Degraded => "degraded",
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// The colour, ordered from nothing to the worst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Light {
+    /// Nothing is wanted.
+    Gray,
+    /// All is well.
+    Green,
+    /// Something is under way or not quite well.
+    Yellow,
+    /// Something does not work.
+    Red,
+}
+
+impl Light {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Gray, Self::Green, Self::Yellow, Self::Red];
+
+    /// The word that users and programs see.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Gray => "gray",
+            Self::Green => "green",
+            Self::Yellow => "yellow",
+            Self::Red => "red",
+        }
+    }
+}

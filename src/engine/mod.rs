@@ -1,0 +1,12 @@
+//! The loop between the domain and the world: facts in by one inbox, orders out through ports, one published snapshot.
+//!
+//! It decides nothing: what to do is the [domain](crate::domain)'s business, how it is done that of the effects.
+
+mod clock;
+mod handle;
+mod layout;
+pub mod ports;
+
+pub use clock::Clock;
+pub use handle::{Handle, Request};
+pub use layout::StateDir;

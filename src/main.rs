@@ -1,0 +1,3 @@
+//! The program `pilotlight`: see the library for everything.
+
+fn main() {}
