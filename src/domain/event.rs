@@ -40,6 +40,8 @@ pub enum Event {
         run: RunId,
         /// Why, as a fragment: "program not found: pnpm".
         error: String,
+        /// Whether it would fail again at once (a missing program), so that trying again is of no use.
+        lasting: bool,
     },
     /// Nothing was spawned, because another process listens on the service's own port.
     PortTaken {
@@ -122,6 +124,8 @@ pub enum Shutdown {
     AsConfigured,
     /// They are left running for the next agent.
     Keep,
+    /// At once: what is left of the services is killed, or left as it is where `stop_on_exit` is false.
+    Now,
 }
 
 /// Which services a wish is about.

@@ -3,6 +3,7 @@
 //! Pure: no file, network, process, thread, clock, randomness or log. Everything is handed in, everything is handed out.
 
 pub mod catalog;
+pub mod diff;
 mod event;
 mod id;
 mod moment;
@@ -12,6 +13,7 @@ mod problem;
 mod run;
 mod service;
 mod snapshot;
+mod supervisor;
 
 pub use event::{
     Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
@@ -28,3 +30,4 @@ pub use service::{
     RestartWhen, Service, Signal, Spawn, StopPolicy,
 };
 pub use snapshot::{Blocker, HealthState, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy};
+pub use supervisor::Supervisor;

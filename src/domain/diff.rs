@@ -1,0 +1,182 @@
+//! What differs between two catalogs: a value with questions, and the one place that says which key restarts.
+
+use std::sync::Arc;
+
+use super::id::ServiceId;
+use super::service::{Catalog, Kind, Service, Spawn};
+
+/// The difference of two catalogs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CatalogDiff {
+    /// Services that are new.
+    pub added: Vec<ServiceId>,
+    /// Services that are gone.
+    pub removed: Vec<ServiceId>,
+    /// Services that are in both and differ in meaning.
+    pub changed: Vec<(ServiceId, ServiceDiff)>,
+    /// Whether headings, the order of services or the agent's settings differ.
+    pub frame: bool,
+}
+
+impl CatalogDiff {
+    /// What leads from `old` to `new`.
+    pub fn between(old: &Catalog, new: &Catalog) -> Self {
+        let added = new.services.keys().filter(|id| !old.services.contains_key(*id)).cloned().collect::<Vec<_>>();
+        let removed = old.services.keys().filter(|id| !new.services.contains_key(*id)).cloned().collect::<Vec<_>>();
+        let changed = new
+            .services
+            .iter()
+            .filter_map(|(id, service)| {
+                let diff = ServiceDiff::between(old.services.get(id)?, service);
+                (!diff.is_empty()).then(|| (id.clone(), diff))
+            })
+            .collect();
+        let same_order = || {
+            let kept_old = old.services.keys().filter(|id| new.services.contains_key(*id));
+            let kept_new = new.services.keys().filter(|id| old.services.contains_key(*id));
+            kept_old.eq(kept_new)
+        };
+        let frame = old.groups != new.groups || old.agent != new.agent || !same_order();
+        Self { added, removed, changed, frame }
+    }
+
+    /// Whether the two mean the same.
+    pub fn is_empty(&self) -> bool {
+        let Self { added, removed, changed, frame } = self;
+        added.is_empty() && removed.is_empty() && changed.is_empty() && !frame
+    }
+
+    /// One sentence: "added worker; main-api restarts (argv, port); db changes (description)".
+    pub fn describe(&self) -> String {
+        let mut parts = Vec::new();
+        let list = |ids: &[ServiceId]| ids.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", ");
+        if !self.removed.is_empty() {
+            parts.push(format!("removed {}", list(&self.removed)));
+        }
+        if !self.added.is_empty() {
+            parts.push(format!("added {}", list(&self.added)));
+        }
+        for (id, diff) in &self.changed {
+            if diff.restart.is_empty() {
+                parts.push(format!("{id} changes ({})", diff.live.join(", ")));
+            } else {
+                parts.push(format!("{id} is spawned differently ({})", diff.restart.join(", ")));
+            }
+        }
+        if self.frame {
+            parts.push("groups, order or agent settings changed".to_owned());
+        }
+        parts.join("; ")
+    }
+}
+
+/// The difference of two definitions of one service: the names of the fields that differ.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServiceDiff {
+    /// Fields that take effect in place.
+    pub live: Vec<String>,
+    /// Fields that decide what is spawned.
+    pub restart: Vec<String>,
+}
+
+impl ServiceDiff {
+    /// What leads from `old` to `new`. Each field is classified here; a new one does not compile until it is.
+    pub fn between(old: &Service, new: &Service) -> Self {
+        let Service {
+            // Identity: two services of different ids are never compared.
+            id: _,
+            // Where a definition stands has no meaning.
+            place: _,
+            disabled_at: _,
+            display,
+            enabled,
+            auto_start,
+            type_name,
+            kind,
+            port,
+            url,
+            ports,
+            docs_url,
+            probes,
+            depends_on,
+            talks_to,
+            restart,
+            stop,
+            one_shot,
+            notify,
+        } = new;
+        let mut diff = Self::default();
+        let mut live = |name: &str, differs: bool| {
+            if differs {
+                diff.live.push(name.to_owned());
+            }
+        };
+        live("display", *display != old.display);
+        live("enabled", *enabled != old.enabled);
+        live("auto_start", *auto_start != old.auto_start);
+        live("type", *type_name != old.type_name);
+        live("base_url", *url != old.url);
+        live("ports", *ports != old.ports);
+        live("docs_endpoint", *docs_url != old.docs_url);
+        live("health", *probes != old.probes);
+        live("depends_on", *depends_on != old.depends_on);
+        live("dependencies", *talks_to != old.talks_to);
+        live("restart", *restart != old.restart);
+        live("stop", *stop != old.stop);
+        live("one_shot", *one_shot != old.one_shot);
+        live("notify", *notify != old.notify);
+        if *port != old.port {
+            diff.restart.push("port".to_owned());
+        }
+        diff.kinds(&old.kind, kind);
+        diff
+    }
+
+    /// Whether the two mean the same.
+    pub fn is_empty(&self) -> bool {
+        self.live.is_empty() && self.restart.is_empty()
+    }
+
+    fn kinds(&mut self, old: &Kind, new: &Kind) {
+        match (old, new) {
+            (Kind::Process(old), Kind::Process(new)) => self.spawns(old, new),
+            (Kind::External, Kind::External) | (Kind::Detached, Kind::Detached) | (Kind::Settings, Kind::Settings) => {}
+            (Kind::Process(_) | Kind::External | Kind::Detached | Kind::Settings, _) => {
+                self.restart.push("kind".to_owned());
+            }
+        }
+    }
+
+    fn spawns(&mut self, old: &Arc<Spawn>, new: &Arc<Spawn>) {
+        let Spawn { argv, cwd, env, shared_env } = &**new;
+        if *argv != old.argv {
+            self.restart.push("argv".to_owned());
+        }
+        if *cwd != old.cwd {
+            self.restart.push("directory".to_owned());
+        }
+        for name in env.keys().chain(old.env.keys().filter(|name| !env.contains_key(*name))) {
+            if env.get(name) != old.env.get(name) {
+                self.restart.push(format!("env.{name}"));
+            }
+        }
+        for name in changed_names(&old.shared_env, shared_env) {
+            self.live.push(format!("exported {name}"));
+        }
+    }
+}
+
+/// The variables that differ between two shared environments, by name.
+pub fn changed_names<'a>(
+    old: &'a std::collections::BTreeMap<String, String>,
+    new: &'a std::collections::BTreeMap<String, String>,
+) -> Vec<&'a str> {
+    let mut names = new
+        .keys()
+        .chain(old.keys().filter(|name| !new.contains_key(*name)))
+        .filter(|name| old.get(*name) != new.get(*name))
+        .map(String::as_str)
+        .collect::<Vec<_>>();
+    names.sort_unstable();
+    names
+}

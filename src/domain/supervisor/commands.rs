@@ -1,0 +1,265 @@
+//! Wishes of the user: what each changes, and what it answers. A wish is refused whole or taken whole.
+
+use super::Supervisor;
+use super::fleet::is_counted;
+use super::unit::{Phase, Unit};
+use crate::domain::{
+    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
+};
+
+impl Supervisor {
+    /// Takes a wish, or says why not.
+    pub(super) fn command(&mut self, now: Moment, command: Command) -> Answer {
+        if self.closing.is_some() && !matches!(command, Command::Shutdown(_)) {
+            return Err(Refusal::Impossible("the agent is ending".to_owned()));
+        }
+        self.replan = true;
+        match command {
+            Command::Start(selection) => self.start(&selection),
+            Command::Stop(selection) => self.stop(&selection),
+            Command::Restart(selection) => self.restart(&selection),
+            Command::Reset(selection) => self.reset(&selection),
+            Command::Reload => {
+                self.effects.push(Effect::ReadSources { cause: "asked to".to_owned() });
+                Ok(Accepted::default())
+            }
+            Command::PauseNotifications(paused) => {
+                self.notices.pause(paused);
+                Ok(Accepted::default())
+            }
+            Command::Mute { id, span } => {
+                self.known(&id)?;
+                self.notices.mute(&id, now + span);
+                Ok(Accepted::default())
+            }
+            Command::Shutdown(shutdown) => {
+                self.shut_down(shutdown);
+                Ok(Accepted::default())
+            }
+        }
+    }
+
+    fn start(&mut self, selection: &Selection) -> Answer {
+        let ids = self.select(selection)?;
+        let named = matches!(selection, Selection::Ids(_));
+        let mut accepted = Accepted::default();
+        for id in &ids {
+            self.check_startable(id)?;
+        }
+        for id in &ids {
+            self.wish(id, true);
+            self.wake_needs(id, &mut accepted);
+            if let Some(unit) = self.fleet.units.get_mut(id) {
+                // What has completed runs again only if it is meant by name.
+                if named || unit.phase != Phase::Completed {
+                    unit.start_afresh();
+                }
+                accepted.aims.push(Aim { id: id.clone(), goal: goal(unit), not_run: None });
+            }
+        }
+        self.pass_over(selection, &mut accepted);
+        self.save_intent();
+        Ok(accepted)
+    }
+
+    fn stop(&mut self, selection: &Selection) -> Answer {
+        let ids = self.select(selection)?;
+        let mut accepted = Accepted::default();
+        for id in &ids {
+            self.check_ours(id)?;
+        }
+        for id in &ids {
+            for dependent in self.fleet.needed_by(id) {
+                let lives = self.fleet.units.get(&dependent).is_some_and(Unit::is_live);
+                if lives && !ids.contains(&dependent) && !accepted.aims.iter().any(|aim| aim.id == dependent) {
+                    accepted.remarks.push(format!("{dependent} stops first: it needs {id}"));
+                    accepted.aims.push(aim_stopped(&dependent));
+                }
+            }
+        }
+        for id in &ids {
+            self.wish(id, false);
+            if let Some(unit) = self.fleet.units.get_mut(id) {
+                unit.brought_by = None;
+            }
+            accepted.aims.push(aim_stopped(id));
+        }
+        self.pass_over(selection, &mut accepted);
+        self.save_intent();
+        Ok(accepted)
+    }
+
+    fn restart(&mut self, selection: &Selection) -> Answer {
+        let ids = self.select(selection)?;
+        for id in &ids {
+            self.check_startable(id)?;
+        }
+        let mut accepted = Accepted::default();
+        for id in &ids {
+            let is_wanted = self.fleet.units.get(id).is_some_and(|unit| unit.verdict.is_wanted());
+            if !is_wanted {
+                // To restart what is stopped is to start it.
+                self.wish(id, true);
+            }
+            self.wake_needs(id, &mut accepted);
+            if let Some(unit) = self.fleet.units.get_mut(id) {
+                unit.start_afresh();
+                unit.again = unit.is_live();
+                accepted.aims.push(Aim { id: id.clone(), goal: goal(unit), not_run: run_of(unit) });
+            }
+        }
+        for id in &ids {
+            self.notices.asked(id);
+        }
+        self.pass_over(selection, &mut accepted);
+        self.save_intent();
+        Ok(accepted)
+    }
+
+    fn reset(&mut self, selection: &Selection) -> Answer {
+        for id in self.select(selection)? {
+            self.intent.remove(&id);
+            if let Some(unit) = self.fleet.units.get_mut(&id) {
+                unit.brought_by = None;
+            }
+            self.notices.asked(&id);
+            self.dirty.insert(id);
+        }
+        self.save_intent();
+        Ok(Accepted::default())
+    }
+
+    fn shut_down(&mut self, shutdown: Shutdown) {
+        if shutdown == Shutdown::Now {
+            self.kill_all();
+        } else if self.closing.is_none() {
+            self.closing = Some(shutdown);
+            self.record("shutdown", "the agent ends".to_owned());
+        }
+    }
+
+    /// Which services are meant: only those that this version runs, where the selection does not name them.
+    fn select(&self, selection: &Selection) -> Result<Vec<ServiceId>, Refusal> {
+        let counted = || self.fleet.counted().filter(|(_, unit)| !unit.removed && unit.service.enabled);
+        match selection {
+            Selection::All => Ok(counted().map(|(id, _)| id.clone()).collect()),
+            Selection::Group(name) => {
+                let group = self.catalog.groups.iter().find(|group| group.key == *name || group.name == *name);
+                let key = group.map_or(name.as_str(), |group| group.key.as_str());
+                let belongs = |unit: &Unit| unit.service.display.group.as_deref() == Some(key);
+                if !self.fleet.units.values().any(belongs) {
+                    return Err(Refusal::NoSuchGroup(name.clone()));
+                }
+                Ok(counted().filter(|(_, unit)| belongs(unit)).map(|(id, _)| id.clone()).collect())
+            }
+            Selection::Ids(ids) => {
+                for id in ids {
+                    self.known(id)?;
+                }
+                let mut ids = ids.clone();
+                ids.dedup();
+                Ok(ids)
+            }
+        }
+    }
+
+    fn known(&self, id: &ServiceId) -> Result<&Unit, Refusal> {
+        self.fleet.units.get(id).filter(|unit| !unit.removed).ok_or_else(|| {
+            let known = self.fleet.units.keys().map(ServiceId::as_str);
+            let similar = known.map(|known| (strsim::damerau_levenshtein(known, id.as_str()), known)).min();
+            let similar = similar.filter(|(distance, known)| *distance <= known.len().max(3) / 3);
+            Refusal::NoSuchService { id: id.to_string(), similar: similar.map(|(_, known)| known.to_owned()) }
+        })
+    }
+
+    fn check_ours(&self, id: &ServiceId) -> Result<(), Refusal> {
+        let unit = self.known(id)?;
+        match unit.service.kind {
+            Kind::Process(_) | Kind::External => Ok(()),
+            Kind::Detached => {
+                let type_name = &unit.service.type_name;
+                Err(Refusal::Impossible(format!("{id} is not run by this version: its type is {type_name}")))
+            }
+            Kind::Settings => Err(Refusal::Impossible(format!("{id} has nothing to run: it only exports settings"))),
+        }
+    }
+
+    fn check_startable(&self, id: &ServiceId) -> Result<(), Refusal> {
+        self.check_ours(id)?;
+        let unit = self.known(id)?;
+        if unit.service.enabled {
+            return Ok(());
+        }
+        let place = unit.service.disabled_at.as_ref().unwrap_or(&unit.service.place);
+        Err(Refusal::Impossible(format!("{id} is disabled in {place}")))
+    }
+
+    fn wish(&mut self, id: &ServiceId, on: bool) {
+        self.intent.insert(id.clone(), on);
+        self.notices.asked(id);
+        self.dirty.insert(id.clone());
+    }
+
+    /// An explicit start also starts what the service needs, even what the user had stopped.
+    fn wake_needs(&mut self, id: &ServiceId, accepted: &mut Accepted) {
+        for needed in self.fleet.needs_of(id) {
+            if self.intent.get(&needed) == Some(&false) {
+                self.intent.remove(&needed);
+                self.dirty.insert(needed.clone());
+                accepted.remarks.push(format!("{needed}, which the user had stopped, starts as well: {id} needs it"));
+            }
+            let Some(unit) = self.fleet.units.get_mut(&needed) else { continue };
+            if !is_counted(unit) {
+                let remark = format!("{needed} is not run by this version; it is taken to be there");
+                if !accepted.remarks.contains(&remark) {
+                    accepted.remarks.push(remark);
+                }
+            }
+            // What has failed is tried again for whoever needs it; what has completed stays so.
+            if matches!(unit.phase, Phase::Failed(_)) {
+                unit.start_afresh();
+            }
+        }
+    }
+
+    /// Says what a wish for all or for a group leaves out.
+    fn pass_over(&self, selection: &Selection, accepted: &mut Accepted) {
+        if matches!(selection, Selection::Ids(_)) {
+            return;
+        }
+        for (id, unit) in &self.fleet.units {
+            if matches!(unit.service.kind, Kind::Detached) {
+                let remark =
+                    format!("{id} is passed over: its type {} is not run by this version", unit.service.type_name);
+                accepted.remarks.push(remark);
+            }
+        }
+    }
+
+    fn save_intent(&mut self) {
+        self.effects.push(Effect::SaveIntent(self.intent.clone()));
+    }
+}
+
+fn goal(unit: &Unit) -> Goal {
+    if unit.service.one_shot { Goal::Completed } else { Goal::Healthy }
+}
+
+fn aim_stopped(id: &ServiceId) -> Aim {
+    Aim { id: id.clone(), goal: Goal::Stopped, not_run: None }
+}
+
+fn run_of(unit: &Unit) -> Option<RunId> {
+    match &unit.phase {
+        Phase::Up(life) => Some(life.run.clone()),
+        Phase::Stopping(ending) => Some(ending.run.clone()),
+        Phase::Spawning(..)
+        | Phase::Idle
+        | Phase::Rested
+        | Phase::Completed
+        | Phase::Failed(_)
+        | Phase::Backoff(_)
+        | Phase::Foreign(_)
+        | Phase::Watching(..) => None,
+    }
+}

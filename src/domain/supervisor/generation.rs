@@ -1,0 +1,214 @@
+//! Taking a catalog into use, and what an earlier agent left with it.
+
+use std::time::Duration;
+
+use super::Supervisor;
+use super::unit::{Orders, Phase, Unit};
+use crate::domain::diff::CatalogDiff;
+use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
+
+/// How long a run that no definition knows may take to end when asked.
+const STRAY_PATIENCE: Duration = Duration::from_secs(10);
+
+impl Supervisor {
+    /// Takes what the ledger holds good now into use; a difference in meaning makes a new generation.
+    pub(super) fn settle(&mut self, now: Moment, cause: &str) {
+        let settled = self.ledger.settle(now);
+        let catalog = settled.resolution.catalog;
+        if *self.problems != *settled.resolution.problems {
+            self.problems = settled.resolution.problems.into();
+            self.replan = true;
+        }
+        let diff = CatalogDiff::between(&self.catalog, &catalog);
+        for (id, service) in &catalog.services {
+            match self.fleet.units.get_mut(id) {
+                Some(unit) => {
+                    let live_before = unit.service.probes.clone();
+                    let returns = unit.removed;
+                    let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
+                    unit.define(service);
+                    if returns
+                        || redefined.is_some_and(|(_, diff)| diff.live != ["display"] || !diff.restart.is_empty())
+                    {
+                        unit.renew(redefined.is_some_and(|(_, diff)| !diff.restart.is_empty()));
+                    }
+                    if service.probes != live_before
+                        && let Some((_, board)) = unit.board_mut()
+                    {
+                        board.replace(&service.probes, now);
+                    }
+                    self.deadlines.set(id, unit.next_deadline());
+                }
+                None => {
+                    self.fleet.units.insert(id.clone(), Unit::new(service));
+                }
+            }
+        }
+        for (id, unit) in &mut self.fleet.units {
+            unit.removed = !catalog.services.contains_key(id);
+        }
+        self.order_units(&catalog);
+        self.dirty.extend(self.fleet.units.keys().cloned());
+        self.fleet.relate();
+        self.replan = true;
+        self.catalog = catalog;
+        if !diff.is_empty() || self.generation == 0 {
+            self.generation += 1;
+            let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
+            self.record("generation", format!("{text} ({cause})"));
+        }
+        self.take_over(now, settled.unsettled);
+    }
+
+    /// Removed units that have ended are forgotten.
+    pub(super) fn forget_removed(&mut self) {
+        let before = self.fleet.units.len();
+        self.fleet.units.retain(|_, unit| !unit.removed || unit.is_live());
+        if self.fleet.units.len() != before {
+            self.fleet.relate();
+            self.replan = true;
+        }
+    }
+
+    /// The order of the catalog, with the removed at the end.
+    fn order_units(&mut self, catalog: &crate::domain::Catalog) {
+        let rank = |id: &ServiceId| catalog.services.get_index_of(id).unwrap_or(usize::MAX);
+        self.fleet.units.sort_by_cached_key(|id, _| rank(id));
+    }
+
+    /// Gives what was found of an earlier agent to its units; what belongs to none is ended, as soon as it is certain
+    /// that no source defines it.
+    fn take_over(&mut self, now: Moment, unsettled: bool) {
+        for found in self.strays.take_found() {
+            let id = found.id.clone();
+            let is_needed = !self.fleet.needed_by(&id).is_empty();
+            let known = self.fleet.units.get_mut(&id).filter(|unit| matches!(unit.service.kind, Kind::Process(_)));
+            match known {
+                Some(unit) if !unit.is_live() => {
+                    let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
+                    unit.adopt(now, &found, &mut orders);
+                    // What was brought along stays up until it is stopped; by whom is not remembered.
+                    let unpinned = !unit.service.auto_start && !self.intent.contains_key(&id);
+                    if unpinned && is_needed {
+                        unit.brought_by = Some(id.clone());
+                    }
+                    self.deadlines.set(&id, unit.next_deadline());
+                }
+                None if unsettled => self.strays.keep(found),
+                Some(_) | None => self.strays.end(now, found, &mut self.effects),
+            }
+        }
+    }
+
+    /// Kills everything at once, if services are to end with the agent at all.
+    pub(super) fn kill_all(&mut self) {
+        self.closing = Some(Shutdown::Now);
+        if !self.catalog.agent.stop_on_exit {
+            return;
+        }
+        let live = self.fleet.units.values().filter_map(Unit::live_run).collect::<Vec<_>>();
+        self.effects.extend(live.into_iter().map(|run| Effect::Kill { run }));
+    }
+}
+
+impl Unit {
+    /// A changed definition starts anew what had failed, and what had completed if it would be spawned differently.
+    fn renew(&mut self, spawns_differently: bool) {
+        match self.phase {
+            Phase::Failed(_) | Phase::Backoff(_) => self.start_afresh(),
+            Phase::Completed | Phase::Rested if spawns_differently => self.start_afresh(),
+            // What is only looked at is looked at anew.
+            Phase::Watching(..) | Phase::Foreign(_) if spawns_differently => self.phase = Phase::Idle,
+            Phase::Idle
+            | Phase::Completed
+            | Phase::Rested
+            | Phase::Spawning(..)
+            | Phase::Up(_)
+            | Phase::Stopping(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => {}
+        }
+        self.history.clear();
+        self.restarts = 0;
+    }
+
+    fn live_run(&self) -> Option<RunId> {
+        match &self.phase {
+            Phase::Up(life) => Some(life.run.clone()),
+            Phase::Stopping(ending) => Some(ending.run.clone()),
+            Phase::Spawning(run, ..) => Some(run.clone()),
+            Phase::Idle
+            | Phase::Rested
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => None,
+        }
+    }
+}
+
+/// Runs of an earlier agent that no unit has: not handed out yet, or being ended.
+#[derive(Debug, Default)]
+pub struct Strays {
+    found: Vec<FoundRun>,
+    ending: Vec<Stray>,
+}
+
+#[derive(Debug)]
+struct Stray {
+    id: ServiceId,
+    run: RunId,
+    deadline: Moment,
+}
+
+impl Strays {
+    /// Notes what was found.
+    pub fn found(&mut self, runs: Vec<FoundRun>) {
+        self.found = runs;
+        // Of several runs of a service the one with a record and a main process is its run.
+        self.found.sort_by_key(|run| (run.id.clone(), run.spawn_hash.is_none(), run.pid.is_none(), run.since));
+    }
+
+    fn take_found(&mut self) -> Vec<FoundRun> {
+        std::mem::take(&mut self.found)
+    }
+
+    fn keep(&mut self, found: FoundRun) {
+        self.found.push(found);
+    }
+
+    fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
+        effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term });
+        self.ending.push(Stray { id: found.id, run: found.run, deadline: now + STRAY_PATIENCE });
+    }
+
+    /// Services of which an earlier run still ends.
+    pub fn services(&self) -> Vec<ServiceId> {
+        self.ending.iter().map(|stray| stray.id.clone()).collect()
+    }
+
+    /// Takes note of an end; true if the run was a stray one.
+    pub fn exited(&mut self, run: &RunId, left: u32) -> bool {
+        // A run that is kept for a definition which can't be read may end meanwhile.
+        self.found.retain(|found| found.run != *run || left > 0);
+        let Some(at) = self.ending.iter().position(|stray| stray.run == *run) else { return false };
+        if left == 0 {
+            self.ending.swap_remove(at);
+        }
+        true
+    }
+
+    /// Kills what has had its time.
+    pub fn step(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        for stray in self.ending.iter_mut().filter(|stray| stray.deadline <= now) {
+            stray.deadline = now + STRAY_PATIENCE;
+            effects.push(Effect::Kill { run: stray.run.clone() });
+        }
+    }
+
+    /// When a stray run has had its time.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.ending.iter().map(|stray| stray.deadline).min()
+    }
+}

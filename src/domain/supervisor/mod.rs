@@ -1,0 +1,340 @@
+//! The owner of all state: facts and wishes in, orders out, one snapshot for everyone who looks.
+//!
+//! Synchronous and deterministic. Facts are noted by [`Supervisor::handle`]; what follows from them is decided by
+//! [`Supervisor::decide`], so that a burst of facts leads to one decision. Nothing is scripted: after each fact the
+//! next step is planned anew from what is wished and what is.
+
+mod commands;
+mod fleet;
+mod generation;
+mod health;
+mod notices;
+mod plan;
+mod restart;
+mod unit;
+mod verdict;
+mod view;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use self::fleet::Fleet;
+use self::generation::Strays;
+use self::notices::Board as NoticeBoard;
+use self::plan::{Plan, Question, is_beyond_us};
+use self::unit::{Input, Orders, Phase};
+use super::catalog::Ledger;
+use super::{
+    Catalog, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId, Severity, Shutdown,
+    Snapshot,
+};
+
+/// Everything that is known, and what follows from it.
+#[derive(Debug)]
+pub struct Supervisor {
+    ids: RunIds,
+    ledger: Ledger,
+    catalog: Catalog,
+    generation: u64,
+    problems: Arc<[Problem]>,
+    fleet: Fleet,
+    intent: Intent,
+    strays: Strays,
+    notices: NoticeBoard,
+    closing: Option<Shutdown>,
+    has_exited: bool,
+    /// Which services are told to faces anew.
+    dirty: BTreeSet<ServiceId>,
+    /// Whether something has changed that plans depend on.
+    replan: bool,
+    /// When each unit has something to do by itself.
+    deadlines: Deadlines,
+    effects: Vec<Effect>,
+    snapshot: Arc<Snapshot>,
+}
+
+impl Supervisor {
+    /// A supervisor that knows nothing yet; it begins with [`Event::Found`]. `ids` makes run ids that no other agent
+    /// has made.
+    pub fn new(ids: RunIds) -> Self {
+        Self {
+            ids,
+            ledger: Ledger::default(),
+            catalog: Catalog::default(),
+            generation: 0,
+            problems: Arc::new([]),
+            fleet: Fleet::default(),
+            intent: Intent::new(),
+            strays: Strays::default(),
+            notices: NoticeBoard::default(),
+            closing: None,
+            has_exited: false,
+            dirty: BTreeSet::new(),
+            replan: false,
+            deadlines: Deadlines::default(),
+            effects: Vec::new(),
+            snapshot: Arc::new(Snapshot::empty()),
+        }
+    }
+
+    /// Notes a fact or a wish. What follows from it comes with the next [`Self::decide`].
+    pub fn handle(&mut self, now: Moment, event: Event) {
+        match event {
+            Event::Found { runs, intent } => {
+                self.intent = intent;
+                self.strays.found(runs);
+            }
+            Event::SourcesTouched { cause } => {
+                if self.closing.is_none() {
+                    self.effects.push(Effect::ReadSources { cause });
+                }
+            }
+            Event::SourcesRead(reading) => {
+                let cause = reading.cause.clone();
+                self.ledger.take(now, reading);
+                self.settle(now, &cause);
+            }
+            Event::Spawned { run, pid } => self.step(now, &run, Input::Spawned(pid)),
+            Event::SpawnFailed { run, error, lasting } => self.step(now, &run, Input::SpawnFailed { error, lasting }),
+            Event::PortTaken { run, holder } => self.step(now, &run, Input::PortTaken(holder)),
+            Event::Exited { run, exit, left } => {
+                if self.strays.exited(&run, left) {
+                    self.replan = true;
+                } else {
+                    self.step(now, &run, Input::Exited { exit, left });
+                }
+            }
+            Event::Ended { run } => {
+                if self.strays.exited(&run, 0) {
+                    self.replan = true;
+                } else {
+                    self.step(now, &run, Input::Ended);
+                }
+            }
+            Event::KillFailed { run, pids } => self.step(now, &run, Input::KillFailed(pids)),
+            Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
+            Event::Resumed => self.resume(now),
+            Event::Commanded { ticket, command } => {
+                let answer = self.command(now, command);
+                self.effects.push(Effect::Answer { ticket, answer });
+            }
+        }
+    }
+
+    /// Decides what follows from all that was noted and from the time, and gives the orders.
+    pub fn decide(&mut self, now: Moment) -> Vec<Effect> {
+        if self.ledger.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.settle(now, "a source had its time");
+        }
+        for id in self.deadlines.take_due(now) {
+            self.step_unit(now, &id, Input::Time);
+        }
+        self.strays.step(now, &mut self.effects);
+        while std::mem::take(&mut self.replan) {
+            self.plan(now);
+        }
+        self.refresh(now);
+        self.conclude();
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Self::decide`] has something to do even if nothing happens.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        if self.has_exited {
+            return None;
+        }
+        [self.ledger.next_deadline(), self.deadlines.first(), self.strays.next_deadline(), self.notices.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// The present picture; its revision rises whenever it differs from the one before.
+    pub fn snapshot(&self) -> &Arc<Snapshot> {
+        &self.snapshot
+    }
+
+    fn step(&mut self, now: Moment, run: &RunId, input: Input) {
+        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.concerns(run)).map(|(id, _)| id.clone());
+        if let Some(id) = concerned {
+            self.step_unit(now, &id, input);
+        }
+    }
+
+    fn step_unit(&mut self, now: Moment, id: &ServiceId, input: Input) {
+        let Some(unit) = self.fleet.units.get_mut(id) else { return };
+        let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
+        if unit.step(now, input, &mut orders) {
+            self.replan = true;
+            self.dirty.insert(id.clone());
+        }
+        self.deadlines.set(id, unit.next_deadline());
+    }
+
+    fn plan(&mut self, now: Moment) {
+        let straying = self.strays.services();
+        let closing = self.closing == Some(Shutdown::AsConfigured) && self.catalog.agent.stop_on_exit;
+        let question = Question { fleet: &self.fleet, intent: &self.intent, straying: &straying, closing, now };
+        let Plan { verdicts, stop, wait, start } = question.plan();
+        for (unit, verdict) in self.fleet.units.values_mut().zip(verdicts) {
+            if let super::WantedBy::Dependency(by) = &verdict.wanted_by {
+                unit.brought_by = Some(by.clone());
+            }
+            if unit.verdict != verdict {
+                unit.verdict = verdict;
+                self.dirty.insert(unit.service.id.clone());
+            }
+        }
+        let name = |index: usize| self.fleet.at(index).service.id.clone();
+        let stop = stop.into_iter().map(name).collect::<Vec<_>>();
+        let wait = wait.into_iter().map(name).collect::<Vec<_>>();
+        let start = start.into_iter().map(name).collect::<Vec<_>>();
+        for id in stop {
+            self.step_unit(now, &id, Input::Stop);
+        }
+        for id in wait {
+            if let Some(unit) = self.fleet.units.get_mut(&id) {
+                unit.phase = Phase::Idle;
+                self.deadlines.set(&id, None);
+                self.dirty.insert(id);
+            }
+        }
+        if self.closing.is_none() {
+            for id in start {
+                let run = self.ids.fresh();
+                self.step_unit(now, &id, Input::Start(run));
+            }
+        }
+        self.forget_removed();
+    }
+
+    /// A sleep of the machine gives every budget anew.
+    fn resume(&mut self, now: Moment) {
+        for (id, unit) in &mut self.fleet.units {
+            if let Some((_, board)) = unit.board_mut() {
+                board.forgive(now);
+            }
+            self.deadlines.set(id, unit.next_deadline());
+        }
+        self.notices.forgive();
+        self.record("resumed", "the machine slept".to_owned());
+        self.effects.push(Effect::ReadSources { cause: "the machine slept".to_owned() });
+    }
+
+    /// Views of all that has changed, and the notices that follow from them.
+    fn refresh(&mut self, now: Moment) {
+        for id in std::mem::take(&mut self.dirty) {
+            let Some(unit) = self.fleet.units.get_mut(&id) else { continue };
+            let view = view::view(unit, &self.intent, now);
+            if unit.view.as_deref() != Some(&view) {
+                unit.view = Some(Arc::new(view));
+            }
+        }
+        let snapshot = self.picture();
+        if snapshot != *self.snapshot {
+            let snapshot = Arc::new(Snapshot { revision: self.snapshot.revision + 1, ..snapshot });
+            if snapshot.light != self.snapshot.light {
+                self.record("light", format!("{}: {}", snapshot.light.as_str(), snapshot.summary));
+            }
+            let old = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
+            self.notices.look(now, &old, &snapshot);
+        }
+        self.notices.step(now, &self.snapshot, &self.catalog.agent, &mut self.effects);
+    }
+
+    fn picture(&self) -> Snapshot {
+        let services = self.fleet.units.values().filter_map(|unit| unit.view.clone()).collect::<Vec<_>>();
+        let wanted = services.iter().filter(|view| view.wanted && view.counted);
+        let (mut count, mut healthy, mut light) = (0, 0, Light::Gray);
+        for view in wanted {
+            count += 1;
+            healthy += usize::from(view.light == Light::Green);
+            light = light.max(view.light);
+        }
+        if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
+            light = light.max(Light::Yellow);
+        }
+        let summary = if count == 0 { "nothing wanted".to_owned() } else { format!("{healthy} of {count} healthy") };
+        Snapshot {
+            revision: self.snapshot.revision,
+            generation: self.generation,
+            light,
+            summary,
+            problems: Arc::clone(&self.problems),
+            groups: if *self.snapshot.groups == *self.catalog.groups {
+                Arc::clone(&self.snapshot.groups)
+            } else {
+                self.catalog.groups.as_slice().into()
+            },
+            services: services.into(),
+            notifications_paused: self.notices.is_paused(),
+            shutting_down: self.closing.is_some(),
+        }
+    }
+
+    /// Orders the agent's end once nothing is left to wait for.
+    fn conclude(&mut self) {
+        let Some(closing) = self.closing else { return };
+        let stops = closing == Shutdown::AsConfigured && self.catalog.agent.stop_on_exit;
+        let busy = self.fleet.units.values().any(|unit| match unit.phase {
+            // Whoever is about to be spawned is waited for, so that its record is complete.
+            Phase::Spawning(..) => true,
+            Phase::Up(_) | Phase::Stopping(_) => stops && !is_beyond_us(unit),
+            Phase::Idle
+            | Phase::Rested
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => false,
+        });
+        if !self.has_exited && (!busy || closing == Shutdown::Now) {
+            self.has_exited = true;
+            self.effects.push(Effect::Exit);
+        }
+    }
+
+    fn record(&mut self, kind: &'static str, text: String) {
+        let generation = self.generation;
+        self.effects.push(Effect::Record(Occurrence { kind, generation, service: None, run: None, text }));
+    }
+}
+
+/// When which unit has something to do by itself.
+#[derive(Debug, Default)]
+struct Deadlines {
+    of: BTreeMap<ServiceId, Moment>,
+    sorted: BTreeSet<(Moment, ServiceId)>,
+}
+
+impl Deadlines {
+    fn set(&mut self, id: &ServiceId, deadline: Option<Moment>) {
+        if self.of.get(id).copied() == deadline {
+            return;
+        }
+        if let Some(old) = self.of.remove(id) {
+            self.sorted.remove(&(old, id.clone()));
+        }
+        if let Some(new) = deadline {
+            self.of.insert(id.clone(), new);
+            self.sorted.insert((new, id.clone()));
+        }
+    }
+
+    fn first(&self) -> Option<Moment> {
+        self.sorted.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Those that are due; each sets its next one by itself.
+    fn take_due(&mut self, now: Moment) -> Vec<ServiceId> {
+        let mut due = Vec::new();
+        while let Some((deadline, _)) = self.sorted.first()
+            && *deadline <= now
+            && let Some((_, id)) = self.sorted.pop_first()
+        {
+            self.of.remove(&id);
+            due.push(id);
+        }
+        due
+    }
+}

@@ -1,0 +1,291 @@
+//! What should happen next: from wishes, definitions and phases alone, anew after each fact. Pure.
+//!
+//! Who may not run is stopped before anything is started, dependents before what they need; what may run is started as
+//! soon as what it needs is there, so that waves run in parallel. Each answer carries its reasons.
+
+use super::fleet::{Fleet, is_counted};
+use super::unit::{Phase, Unit};
+use super::verdict::Verdict;
+use crate::domain::{Blocker, Condition, HealthState, Intent, Kind, Moment, ServiceId, WantedBy};
+
+/// What the planner looks at.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// All units.
+    pub fleet: &'a Fleet,
+    /// What the user has said.
+    pub intent: &'a Intent,
+    /// Services of which a stray run of an earlier agent still ends.
+    pub straying: &'a [ServiceId],
+    /// Whether everything is to end.
+    pub closing: bool,
+    /// Now.
+    pub now: Moment,
+}
+
+/// What to do next, by the units' indices.
+#[derive(Debug, Default)]
+pub struct Plan {
+    /// The answer for each unit.
+    pub verdicts: Vec<Verdict>,
+    /// Units to stop now.
+    pub stop: Vec<usize>,
+    /// Units that wait for their next try in vain, and go on waiting for what they need.
+    pub wait: Vec<usize>,
+    /// Units to start now, in the order of their dependencies.
+    pub start: Vec<usize>,
+}
+
+impl Question<'_> {
+    /// Answers it.
+    pub fn plan(&self) -> Plan {
+        let mut plan = Plan { verdicts: vec![Verdict::default(); self.fleet.units.len()], ..Plan::default() };
+        self.want(&mut plan.verdicts);
+        let renewed = self.judge(&mut plan.verdicts);
+        self.block(&mut plan.verdicts, &renewed);
+        self.choose_stops(&mut plan);
+        self.choose_starts(&mut plan);
+        plan
+    }
+
+    /// Who is wanted by whom: first what is pinned, then down along the dependencies.
+    fn want(&self, verdicts: &mut [Verdict]) {
+        for &index in self.fleet.order() {
+            let unit = self.fleet.at(index);
+            if let Some(by) = self.pinned(unit) {
+                verdicts[index].wanted_by = by;
+            }
+        }
+        for &index in self.fleet.order().iter().rev() {
+            if !verdicts[index].is_wanted() {
+                continue;
+            }
+            let unit = self.fleet.at(index);
+            for dependency in &unit.service.depends_on {
+                let Some((target, _, needed)) = self.fleet.units.get_full(&dependency.id) else { continue };
+                if !verdicts[target].is_wanted() && self.may_be_wanted(needed) && !self.is_off(&dependency.id) {
+                    verdicts[target].wanted_by = WantedBy::Dependency(unit.service.id.clone());
+                }
+            }
+        }
+    }
+
+    fn pinned(&self, unit: &Unit) -> Option<WantedBy> {
+        let id = &unit.service.id;
+        if !self.may_be_wanted(unit) || self.is_off(id) {
+            return None;
+        }
+        if self.intent.get(id) == Some(&true) {
+            return Some(WantedBy::User);
+        }
+        if unit.service.auto_start || matches!(unit.service.kind, Kind::External) {
+            return Some(WantedBy::AutoStart);
+        }
+        unit.brought_by.clone().map(WantedBy::Dependency)
+    }
+
+    fn may_be_wanted(&self, unit: &Unit) -> bool {
+        is_counted(unit) && unit.service.enabled && !unit.removed
+    }
+
+    fn is_off(&self, id: &ServiceId) -> bool {
+        self.intent.get(id) == Some(&false)
+    }
+
+    /// Who may not run now. Tells which units are about to get a new run.
+    fn judge(&self, verdicts: &mut [Verdict]) -> Vec<bool> {
+        let mut renewed = vec![false; verdicts.len()];
+        for &index in self.fleet.order() {
+            let unit = self.fleet.at(index);
+            let held = unit.service.depends_on.iter().any(|dependency| {
+                // What has run to its end has done its part.
+                let done = dependency.condition == Condition::Completed && unit.is_live();
+                !done && self.is_kept_down(&dependency.id, verdicts)
+            });
+            let with =
+                |dependency: &ServiceId| self.fleet.units.get_index_of(dependency).is_some_and(|index| renewed[index]);
+            let renew = unit.is_live()
+                && (unit.again
+                    || unit.is_stale()
+                    || unit.service.depends_on.iter().any(|dependency| dependency.restart && with(&dependency.id)));
+            renewed[index] = renew;
+            let verdict = &mut verdicts[index];
+            verdict.held = held;
+            verdict.down = self.closing || !verdict.is_wanted() || held || renew;
+        }
+        renewed
+    }
+
+    /// Whether the service is meant to be down, so that what needs it can't be up.
+    fn is_kept_down(&self, id: &ServiceId, verdicts: &[Verdict]) -> bool {
+        let Some((index, _, unit)) = self.fleet.units.get_full(id) else { return true };
+        match unit.service.kind {
+            Kind::Process(_) | Kind::External => {
+                unit.removed || !unit.service.enabled || self.is_off(id) || verdicts[index].held
+            }
+            Kind::Detached | Kind::Settings => false,
+        }
+    }
+
+    /// What stands in the way of each.
+    fn block(&self, verdicts: &mut [Verdict], renewed: &[bool]) {
+        for &index in self.fleet.order() {
+            let unit = self.fleet.at(index);
+            let mut blocked_by = Vec::new();
+            let mut by_user = true;
+            for dependency in &unit.service.depends_on {
+                let needed = self.fleet.units.get_full(&dependency.id);
+                let obstacle = match needed {
+                    None => Some("is not defined".to_owned()),
+                    Some((target, _, needed)) => {
+                        self.obstacle(needed, &verdicts[target], renewed[target], dependency.condition)
+                    }
+                };
+                if let Some(reason) = obstacle {
+                    let waits = needed.is_some_and(|(target, ..)| verdicts[target].by_user);
+                    by_user &= self.is_off(&dependency.id) || waits;
+                    blocked_by.push(Blocker { id: dependency.id.clone(), reason });
+                }
+            }
+            by_user &= !blocked_by.is_empty();
+            if self.straying.contains(&unit.service.id) {
+                let reason = "has an earlier run that is still ending".to_owned();
+                blocked_by.push(Blocker { id: unit.service.id.clone(), reason });
+                by_user = false;
+            }
+            if let Some((holder, port)) = self.port_in_the_way(index) {
+                let reason = format!("still holds port {port} while it stops");
+                blocked_by.push(Blocker { id: holder, reason });
+                by_user = false;
+            }
+            let idle = matches!(unit.phase, Phase::Idle);
+            let verdict = &mut verdicts[index];
+            verdict.by_user = by_user && verdict.is_wanted() && idle;
+            verdict.blocked_by = blocked_by;
+        }
+    }
+
+    /// Why `needed` does not satisfy a dependent, if it does not; fits behind its id.
+    fn obstacle(&self, needed: &Unit, verdict: &Verdict, renewed: bool, condition: Condition) -> Option<String> {
+        match needed.service.kind {
+            Kind::Detached | Kind::Settings => return None,
+            Kind::Process(_) | Kind::External => {}
+        }
+        if needed.removed {
+            return Some("is not defined any more".to_owned());
+        }
+        if !needed.service.enabled {
+            return Some(match &needed.service.disabled_at {
+                Some(place) => format!("is disabled in {place}"),
+                None => "is disabled".to_owned(),
+            });
+        }
+        if renewed {
+            return Some("is being restarted".to_owned());
+        }
+        let health = needed.board().map(|board| board.state(self.now));
+        let works = matches!(health, Some(HealthState::Healthy | HealthState::Degraded));
+        let complaint =
+            || needed.board().and_then(|board| board.complaint()).map(|text| format!(": {text}")).unwrap_or_default();
+        match &needed.phase {
+            Phase::Completed => None,
+            Phase::Up(_) if condition == Condition::Completed => Some("has not completed yet".to_owned()),
+            // Without a probe, a one-shot has done nothing yet while it runs.
+            Phase::Up(_)
+                if condition == Condition::Healthy && needed.service.one_shot && needed.service.probes.is_empty() =>
+            {
+                Some("has not completed yet".to_owned())
+            }
+            Phase::Up(_) if condition == Condition::Started || works => None,
+            Phase::Up(_) if health == Some(HealthState::Unhealthy) => Some(format!("is unhealthy{}", complaint())),
+            Phase::Up(_) => Some(format!("is starting{}", complaint())),
+            Phase::Foreign(_) | Phase::Spawning(_, _, Some(_)) if works => None,
+            Phase::Foreign(stranger) | Phase::Spawning(_, _, Some(stranger)) => {
+                Some(format!("can't start: {}", stranger.holder))
+            }
+            Phase::Watching(..) if works => None,
+            Phase::Watching(..) => Some(format!("is not there{}", complaint())),
+            Phase::Spawning(_, _, None) => Some("is starting".to_owned()),
+            Phase::Stopping(_) => Some("is stopping".to_owned()),
+            Phase::Backoff(_) => Some(match &needed.first_cause {
+                Some(cause) => format!("is to be tried again: {cause}"),
+                None => "is to be started again".to_owned(),
+            }),
+            Phase::Failed(text) => Some(format!("failed: {text}")),
+            Phase::Rested => Some("exited by itself".to_owned()),
+            Phase::Idle if self.is_off(&needed.service.id) => Some("was stopped by the user".to_owned()),
+            Phase::Idle if verdict.is_wanted() => Some("is waiting".to_owned()),
+            Phase::Idle => Some("is not running".to_owned()),
+        }
+    }
+
+    /// A unit that is ending and has the port of the one at `index`.
+    fn port_in_the_way(&self, index: usize) -> Option<(ServiceId, u16)> {
+        let port = self.fleet.at(index).service.port?;
+        self.fleet.units.iter().enumerate().find_map(|(other, (id, unit))| {
+            let ending = matches!(unit.phase, Phase::Stopping(_)) && unit.service.port == Some(port);
+            (other != index && ending).then(|| (id.clone(), port))
+        })
+    }
+
+    fn choose_stops(&self, plan: &mut Plan) {
+        for &index in self.fleet.order().iter().rev() {
+            let unit = self.fleet.at(index);
+            let verdict = &plan.verdicts[index];
+            let due = match &unit.phase {
+                Phase::Up(_) => verdict.down && !self.is_needed_by_the_ending(index, &plan.verdicts),
+                Phase::Stopping(ending) => verdict.down && !ending.asked,
+                Phase::Rested | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
+                    !self.closing && !verdict.is_wanted()
+                }
+                Phase::Foreign(_) | Phase::Watching(..) => self.closing || !verdict.is_wanted() || verdict.held,
+                Phase::Idle | Phase::Spawning(..) => false,
+            };
+            if due {
+                plan.stop.push(index);
+            }
+        }
+    }
+
+    /// Whether a dependent that has to end, too, still lives.
+    fn is_needed_by_the_ending(&self, index: usize, verdicts: &[Verdict]) -> bool {
+        self.fleet.dependents(index).iter().any(|&dependent| {
+            let unit = self.fleet.at(dependent);
+            unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit)
+        })
+    }
+
+    fn choose_starts(&self, plan: &mut Plan) {
+        for &index in self.fleet.order() {
+            let unit = self.fleet.at(index);
+            let verdict = &plan.verdicts[index];
+            if verdict.down {
+                continue;
+            }
+            let due = match &unit.phase {
+                Phase::Idle => true,
+                Phase::Backoff(until) => *until <= self.now,
+                Phase::Foreign(_) => unit.port_is_due(self.now),
+                Phase::Rested
+                | Phase::Completed
+                | Phase::Failed(_)
+                | Phase::Spawning(..)
+                | Phase::Up(_)
+                | Phase::Stopping(_)
+                | Phase::Watching(..) => false,
+            };
+            // What is only looked at waits for nothing.
+            let free = verdict.blocked_by.is_empty() || matches!(unit.service.kind, Kind::External);
+            if due && free {
+                plan.start.push(index);
+            } else if due && matches!(unit.phase, Phase::Backoff(_)) {
+                plan.wait.push(index);
+            }
+        }
+    }
+}
+
+/// Whether what is left of the unit's run could not even be killed.
+pub fn is_beyond_us(unit: &Unit) -> bool {
+    matches!(&unit.phase, Phase::Stopping(ending) if !ending.survivors.is_empty())
+}

@@ -1,0 +1,203 @@
+//! What faces see of one unit: its state in the outside's words, its light, and the reason in one sentence.
+
+use std::sync::Arc;
+
+use super::fleet::is_counted;
+use super::unit::{Phase, Unit};
+use crate::domain::diff::changed_names;
+use crate::domain::{HealthState, Intent, Kind, Light, Moment, ProcessState, RunId, ServiceView};
+
+/// The view of `unit` now; `since` goes on where nothing that it is about has changed.
+pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
+    let verdict = &unit.verdict;
+    let wanted = verdict.is_wanted();
+    let (process, health) = state(unit, wanted, now);
+    let light = light(unit, wanted, process, health);
+    let since = match &unit.view {
+        Some(old) if (old.process, old.health, old.wanted) == (process, health, wanted) => old.since,
+        Some(_) | None => now,
+    };
+    let (run, pid, started, adopted) = run(unit);
+    ServiceView {
+        id: unit.service.id.clone(),
+        service: Arc::clone(&unit.service),
+        wanted,
+        wanted_by: verdict.wanted_by.clone(),
+        process,
+        health,
+        light,
+        reason: reason(unit, intent, process, health),
+        since,
+        pid,
+        run,
+        started,
+        adopted,
+        restarts: unit.restarts,
+        last_exit: unit.last_exit.clone(),
+        first_cause: unit.first_cause.clone(),
+        blocked_by: if process == ProcessState::Waiting { verdict.blocked_by.clone() } else { Vec::new() },
+        next_try: match unit.phase {
+            Phase::Backoff(until) => Some(until),
+            Phase::Idle
+            | Phase::Rested
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Spawning(..)
+            | Phase::Up(_)
+            | Phase::Stopping(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => None,
+        },
+        counted: is_counted(unit),
+    }
+}
+
+/// The unit's phase and health in the outside's words.
+fn state(unit: &Unit, wanted: bool, now: Moment) -> (ProcessState, HealthState) {
+    let health = unit.board().map_or(HealthState::Stopped, |board| board.state(now));
+    match &unit.phase {
+        Phase::Idle if wanted && is_counted(unit) => (ProcessState::Waiting, HealthState::Stopped),
+        Phase::Idle | Phase::Rested => (ProcessState::Stopped, HealthState::Stopped),
+        Phase::Completed => (ProcessState::Completed, HealthState::Stopped),
+        Phase::Failed(_) => (ProcessState::Failed, HealthState::Stopped),
+        Phase::Backoff(_) => (ProcessState::Backoff, HealthState::Stopped),
+        Phase::Spawning(_, _, None) => (ProcessState::Starting, HealthState::Starting),
+        Phase::Spawning(_, _, Some(_)) | Phase::Foreign(_) => (ProcessState::Foreign, health),
+        Phase::Up(life) if life.board.is_settled() => (ProcessState::Running, health),
+        Phase::Up(_) => (ProcessState::Starting, health),
+        Phase::Stopping(_) => (ProcessState::Stopping, HealthState::Stopped),
+        Phase::Watching(..) => match health {
+            HealthState::Healthy | HealthState::Degraded => (ProcessState::Running, health),
+            HealthState::Stopped | HealthState::Starting | HealthState::Unhealthy | HealthState::Unknown => {
+                (ProcessState::Stopped, health)
+            }
+        },
+    }
+}
+
+fn light(unit: &Unit, wanted: bool, process: ProcessState, health: HealthState) -> Light {
+    if !wanted {
+        return Light::Gray;
+    }
+    match process {
+        ProcessState::Waiting if unit.verdict.by_user => Light::Gray,
+        ProcessState::Waiting | ProcessState::Stopping | ProcessState::Backoff => Light::Yellow,
+        ProcessState::Failed => Light::Red,
+        ProcessState::Completed => Light::Green,
+        ProcessState::Foreign => match health {
+            HealthState::Unhealthy => Light::Red,
+            HealthState::Stopped
+            | HealthState::Starting
+            | HealthState::Healthy
+            | HealthState::Degraded
+            | HealthState::Unknown => Light::Yellow,
+        },
+        ProcessState::Stopped | ProcessState::Starting | ProcessState::Running => match health {
+            HealthState::Healthy => Light::Green,
+            HealthState::Unhealthy => Light::Red,
+            HealthState::Stopped | HealthState::Starting | HealthState::Degraded | HealthState::Unknown => {
+                Light::Yellow
+            }
+        },
+    }
+}
+
+fn run(unit: &Unit) -> (Option<RunId>, Option<u32>, Option<Moment>, bool) {
+    match &unit.phase {
+        Phase::Up(life) => (Some(life.run.clone()), Some(life.pid), Some(life.started), life.adopted),
+        Phase::Stopping(ending) => (Some(ending.run.clone()), ending.pid, Some(ending.started), ending.adopted),
+        Phase::Spawning(run, _, None) => (Some(run.clone()), None, None, false),
+        Phase::Spawning(_, _, Some(_))
+        | Phase::Idle
+        | Phase::Rested
+        | Phase::Completed
+        | Phase::Failed(_)
+        | Phase::Backoff(_)
+        | Phase::Foreign(_)
+        | Phase::Watching(..) => (None, None, None, false),
+    }
+}
+
+fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthState) -> String {
+    let service = &unit.service;
+    let complaint = unit.board().and_then(|board| board.complaint());
+    match &service.kind {
+        Kind::Detached => return format!("not run by this version: {} is another engine's", service.type_name),
+        Kind::Settings => return "only exports settings".to_owned(),
+        Kind::Process(_) | Kind::External => {}
+    }
+    match &unit.phase {
+        Phase::Idle if unit.removed => "removed".to_owned(),
+        Phase::Idle if !service.enabled => match &service.disabled_at {
+            Some(place) => format!("disabled in {place}"),
+            None => "disabled".to_owned(),
+        },
+        Phase::Idle if process == ProcessState::Waiting => waiting(unit),
+        Phase::Idle if intent.get(&service.id) == Some(&false) => "stopped by the user".to_owned(),
+        Phase::Idle => "not started".to_owned(),
+        Phase::Rested => "exited by itself".to_owned(),
+        Phase::Completed => "completed".to_owned(),
+        Phase::Failed(text) => text.clone(),
+        Phase::Backoff(_) => {
+            let cause = unit.first_cause.as_deref().unwrap_or("ended");
+            let last = unit.last_exit.as_ref().map(|last| last.exit.to_string());
+            match last.filter(|last| last != cause) {
+                Some(last) => format!("{last}; will be tried again; at first: {cause}"),
+                None => format!("{cause}; will be tried again"),
+            }
+        }
+        Phase::Spawning(_, _, None) => "starting".to_owned(),
+        Phase::Spawning(_, _, Some(stranger)) | Phase::Foreign(stranger) => match complaint {
+            Some(complaint) => format!("{}; {complaint}", stranger.holder),
+            None => stranger.holder.to_string(),
+        },
+        Phase::Stopping(ending) if !ending.survivors.is_empty() => {
+            let pids = ending.survivors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
+            format!("can't be killed: pid {pids}")
+        }
+        Phase::Stopping(ending) if ending.killed => {
+            format!("did not end within {} s: being killed", service.stop.timeout.as_secs_f64())
+        }
+        Phase::Stopping(ending) if !ending.asked => match &ending.exit {
+            Some(exit) => format!("{exit}; what it left is being ended"),
+            None => "ending".to_owned(),
+        },
+        Phase::Stopping(_) if unit.again || unit.verdict.is_wanted() => "stopping, to be started again".to_owned(),
+        Phase::Stopping(_) => "stopping".to_owned(),
+        Phase::Watching(..) => match (health, complaint) {
+            (HealthState::Healthy, _) => "healthy".to_owned(),
+            (_, Some(complaint)) => complaint.to_owned(),
+            (_, None) => "not asked yet".to_owned(),
+        },
+        Phase::Up(life) => {
+            let base = match (health, complaint) {
+                (HealthState::Healthy, _) => "healthy".to_owned(),
+                (HealthState::Starting, Some(complaint)) => format!("starting: {complaint}"),
+                (HealthState::Starting, None) => "starting".to_owned(),
+                (HealthState::Unknown, _) => "taken over, not probed yet".to_owned(),
+                (HealthState::Stopped | HealthState::Degraded | HealthState::Unhealthy, Some(complaint)) => {
+                    complaint.to_owned()
+                }
+                (HealthState::Stopped | HealthState::Degraded | HealthState::Unhealthy, None) => {
+                    health.as_str().to_owned()
+                }
+            };
+            match (&life.spawn, unit.spawn()) {
+                (Some(old), Some(new)) if old.shared_env != new.shared_env => {
+                    let names = changed_names(&old.shared_env, &new.shared_env).join(", ");
+                    format!("{base}; started before {names} changed")
+                }
+                _ => base,
+            }
+        }
+    }
+}
+
+fn waiting(unit: &Unit) -> String {
+    match unit.verdict.blocked_by.as_slice() {
+        [] => "about to start".to_owned(),
+        [only] if only.id == unit.service.id => format!("waits: it {}", only.reason),
+        [only] => format!("waits for {}, which {}", only.id, only.reason),
+        [first, rest @ ..] => format!("waits for {}, which {}, and for {} more", first.id, first.reason, rest.len()),
+    }
+}
