@@ -6,7 +6,9 @@ mod clock;
 mod handle;
 mod layout;
 pub mod ports;
+mod run;
 
 pub use clock::Clock;
 pub use handle::{Handle, Request};
 pub use layout::StateDir;
+pub use run::{Engine, Ports};
