@@ -25,6 +25,7 @@ impl Supervisor {
             }
             Command::PauseNotifications(paused) => {
                 self.notices.pause(paused);
+                self.redraw = true;
                 Ok(Accepted::default())
             }
             Command::Mute { id, span } => {
@@ -134,6 +135,7 @@ impl Supervisor {
             self.kill_all();
         } else if self.closing.is_none() {
             self.closing = Some(shutdown);
+            self.redraw = true;
             self.record("shutdown", "the agent ends".to_owned());
         }
     }

@@ -48,6 +48,7 @@ impl Supervisor {
             unit.removed = !catalog.services.contains_key(id);
         }
         self.order_units(&catalog);
+        self.redraw = true;
         self.dirty.extend(self.fleet.units.keys().cloned());
         self.fleet.relate();
         self.replan = true;
@@ -67,6 +68,7 @@ impl Supervisor {
         if self.fleet.units.len() != before {
             self.fleet.relate();
             self.replan = true;
+            self.redraw = true;
         }
     }
 

@@ -11,6 +11,8 @@ mod health;
 mod notices;
 mod plan;
 mod restart;
+#[cfg(test)]
+mod states;
 mod unit;
 mod verdict;
 mod view;
@@ -45,6 +47,8 @@ pub struct Supervisor {
     has_exited: bool,
     /// Which services are told to faces anew.
     dirty: BTreeSet<ServiceId>,
+    /// Whether something else has changed that faces see.
+    redraw: bool,
     /// Whether something has changed that plans depend on.
     replan: bool,
     /// When each unit has something to do by itself.
@@ -70,6 +74,7 @@ impl Supervisor {
             closing: None,
             has_exited: false,
             dirty: BTreeSet::new(),
+            redraw: false,
             replan: false,
             deadlines: Deadlines::default(),
             effects: Vec::new(),
@@ -149,7 +154,7 @@ impl Supervisor {
             .min()
     }
 
-    /// The present picture; its revision rises whenever it differs from the one before.
+    /// The present picture; its revision rises with each new one.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
     }
@@ -228,11 +233,11 @@ impl Supervisor {
             let view = view::view(unit, &self.intent, now);
             if unit.view.as_deref() != Some(&view) {
                 unit.view = Some(Arc::new(view));
+                self.redraw = true;
             }
         }
-        let snapshot = self.picture();
-        if snapshot != *self.snapshot {
-            let snapshot = Arc::new(Snapshot { revision: self.snapshot.revision + 1, ..snapshot });
+        if std::mem::take(&mut self.redraw) {
+            let snapshot = Arc::new(self.picture());
             if snapshot.light != self.snapshot.light {
                 self.record("light", format!("{}: {}", snapshot.light.as_str(), snapshot.summary));
             }
@@ -256,7 +261,7 @@ impl Supervisor {
         }
         let summary = if count == 0 { "nothing wanted".to_owned() } else { format!("{healthy} of {count} healthy") };
         Snapshot {
-            revision: self.snapshot.revision,
+            revision: self.snapshot.revision + 1,
             generation: self.generation,
             light,
             summary,

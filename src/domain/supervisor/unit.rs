@@ -349,6 +349,9 @@ impl Unit {
     }
 
     fn start(&mut self, now: Moment, run: RunId, orders: &mut Orders<'_>) -> bool {
+        if self.is_live() {
+            return false;
+        }
         self.again = false;
         let Some(spawn) = self.spawn().cloned() else {
             let board = self.fresh_board(now, now, HealthState::Unknown);

@@ -1,0 +1,211 @@
+//! Draws the table of phases and inputs from the code itself, and holds `docs/STATES.md` to it.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::health::Board;
+use super::unit::{Ending, Input, Life, Orders, Phase, Stranger, Unit};
+use crate::domain::{
+    Check, Display, Effect, Exit, HealthState, Kind, Moment, Outcome, Place, PortHolder, Probe, RestartPolicy, RunId,
+    Service, ServiceId, Spawn, StopPolicy,
+};
+
+const NOW: Moment = Moment::at(Duration::from_secs(1000));
+
+#[test]
+fn the_table_of_states_is_what_the_code_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/STATES.md");
+    let table = page();
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(path, &table).expect("docs/STATES.md can be written");
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(written, table, "docs/STATES.md is not what the code does; run the test with UPDATE_EXPECT=1");
+}
+
+fn page() -> String {
+    let mut page = String::from(
+        "# Phases of a service and what befalls them\n\n\
+         Drawn from the code by a test (`UPDATE_EXPECT=1 cargo test the_table_of_states`). A cell names the phase that\n\
+         follows and, in brackets, the orders that are given; `·` means that nothing changes. Facts that carry the id of\n\
+         another run never come this far. The service of the table has one probe, the default restart policy and the\n\
+         default stop policy; `Start` and `Stop` are the planner's, everything else is a fact.\n\n",
+    );
+    let inputs = inputs();
+    page.push_str("| phase |");
+    inputs.iter().for_each(|(name, _)| write!(page, " {name} |").expect("a string takes all"));
+    page.push_str("\n|---|");
+    inputs.iter().for_each(|_| page.push_str("---|"));
+    page.push('\n');
+    for (name, phase, service) in phases() {
+        write!(page, "| **{name}** |").expect("a string takes all");
+        for (_, input) in &inputs {
+            write!(page, " {} |", cell(&phase, &service, input)).expect("a string takes all");
+        }
+        page.push('\n');
+    }
+    page
+}
+
+/// What follows when `input` befalls a unit in `phase`.
+fn cell(phase: &Phase, service: &Arc<Service>, input: &Input) -> String {
+    let mut unit = Unit::new(service);
+    unit.phase = phase.clone();
+    let mut effects = Vec::new();
+    unit.step(NOW, input.clone(), &mut Orders { effects: &mut effects, generation: 1 });
+    let orders = effects.iter().filter_map(order).collect::<Vec<_>>();
+    let after = name(&unit.phase);
+    let before = name(phase);
+    match (after == before, orders.is_empty()) {
+        (true, true) if unit.phase == *phase => "·".to_owned(),
+        (_, true) => after.to_owned(),
+        (_, false) => format!("{after} [{}]", orders.join(", ")),
+    }
+}
+
+fn order(effect: &Effect) -> Option<&'static str> {
+    match effect {
+        Effect::Spawn(_) => Some("spawn"),
+        Effect::Ask { .. } => Some("ask"),
+        Effect::Kill { .. } => Some("kill"),
+        Effect::Probe(_) => Some("probe"),
+        Effect::ReadSources { .. }
+        | Effect::SaveIntent(_)
+        | Effect::Record(_)
+        | Effect::Notify(_)
+        | Effect::Answer { .. }
+        | Effect::Exit => None,
+    }
+}
+
+fn name(phase: &Phase) -> &'static str {
+    match phase {
+        Phase::Idle => "Idle",
+        Phase::Rested => "Rested",
+        Phase::Completed => "Completed",
+        Phase::Failed(_) => "Failed",
+        Phase::Backoff(_) => "Backoff",
+        Phase::Spawning(_, _, None) => "Spawning",
+        Phase::Spawning(_, _, Some(_)) => "Spawning (port was taken)",
+        Phase::Up(_) => "Up",
+        Phase::Stopping(ending) if ending.asked => "Stopping (asked)",
+        Phase::Stopping(_) => "Stopping (by itself)",
+        Phase::Foreign(_) => "Foreign",
+        Phase::Watching(..) => "Watching",
+    }
+}
+
+fn phases() -> Vec<(&'static str, Phase, Arc<Service>)> {
+    let process = service(Kind::Process(spawn()));
+    let external = service(Kind::External);
+    let run = RunId::new("r");
+    let board = || Board::new(&process.probes, NOW, NOW, HealthState::Starting, 0);
+    let mut waiting = board();
+    waiting.take_due(NOW);
+    let stranger =
+        || Box::new(Stranger { watch: RunId::new("w"), holder: holder(), board: waiting.clone(), recheck: NOW });
+    let ending = |asked: bool| {
+        Box::new(Ending {
+            run: run.clone(),
+            pid: Some(1),
+            started: NOW,
+            adopted: false,
+            asked,
+            deadline: NOW,
+            killed: false,
+            survivors: Vec::new(),
+            exit: (!asked).then_some(Exit::Code(1)),
+            healthy_for: Duration::ZERO,
+        })
+    };
+    let life = Life {
+        run: run.clone(),
+        pid: 1,
+        started: NOW,
+        adopted: false,
+        spawn_hash: None,
+        spawn: None,
+        board: waiting.clone(),
+    };
+    let phases = [
+        Phase::Idle,
+        Phase::Spawning(run.clone(), spawn(), None),
+        Phase::Up(Box::new(life)),
+        Phase::Stopping(ending(true)),
+        Phase::Stopping(ending(false)),
+        Phase::Backoff(NOW),
+        Phase::Failed("x".to_owned()),
+        Phase::Rested,
+        Phase::Completed,
+        Phase::Foreign(stranger()),
+        Phase::Spawning(run.clone(), spawn(), Some(stranger())),
+    ];
+    let mut rows = phases.into_iter().map(|phase| (name(&phase), phase, Arc::clone(&process))).collect::<Vec<_>>();
+    rows.push(("Watching", Phase::Watching(run, Box::new(waiting.clone())), external));
+    rows
+}
+
+fn inputs() -> Vec<(&'static str, Input)> {
+    vec![
+        ("Start", Input::Start(RunId::new("next"))),
+        ("Stop", Input::Stop),
+        ("spawned", Input::Spawned(7)),
+        ("spawn failed, for now", Input::SpawnFailed { error: "x".to_owned(), lasting: false }),
+        ("spawn failed, for good", Input::SpawnFailed { error: "x".to_owned(), lasting: true }),
+        ("port taken", Input::PortTaken(holder())),
+        ("exited with 0", Input::Exited { exit: Exit::Code(0), left: 0 }),
+        ("exited with 1", Input::Exited { exit: Exit::Code(1), left: 0 }),
+        ("exited, others left", Input::Exited { exit: Exit::Code(1), left: 2 }),
+        ("tree ended", Input::Ended),
+        ("kill failed", Input::KillFailed(vec![7])),
+        ("probe passed", Input::Probed(0, Outcome::Pass)),
+        ("deadline", Input::Time),
+    ]
+}
+
+fn holder() -> PortHolder {
+    PortHolder { port: 1, pid: Some(9), command: None, service: None }
+}
+
+fn spawn() -> Arc<Spawn> {
+    Arc::new(Spawn {
+        argv: vec!["x".to_owned()],
+        cwd: "/".into(),
+        env: BTreeMap::new(),
+        shared_env: Arc::new(BTreeMap::new()),
+    })
+}
+
+fn service(kind: Kind) -> Arc<Service> {
+    let probe = Probe {
+        check: Check::Tcp { host: "localhost".to_owned(), port: 1 },
+        interval: Duration::from_secs(2),
+        timeout: Duration::from_secs(3),
+        healthy_after: 1,
+        unhealthy_after: 3,
+        grace: Duration::from_secs(60),
+    };
+    Arc::new(Service {
+        id: ServiceId::new("s").expect("a valid id"),
+        place: Place::whole(&"s.json".into()),
+        display: Display::default(),
+        enabled: true,
+        disabled_at: None,
+        auto_start: false,
+        type_name: "process".to_owned(),
+        kind,
+        port: Some(1),
+        url: None,
+        ports: Vec::new(),
+        docs_url: None,
+        probes: vec![Arc::new(probe)],
+        depends_on: Vec::new(),
+        talks_to: Vec::new(),
+        restart: RestartPolicy::default(),
+        stop: StopPolicy::default(),
+        one_shot: false,
+        notify: true,
+    })
+}
