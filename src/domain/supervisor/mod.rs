@@ -244,7 +244,12 @@ impl Supervisor {
             let old = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
             self.notices.look(now, &old, &snapshot);
         }
-        self.notices.step(now, &self.snapshot, &self.catalog.agent, &mut self.effects);
+        let mut notices = Vec::new();
+        self.notices.step(now, &self.snapshot, &self.catalog.agent, &mut notices);
+        for notice in notices {
+            self.record("notice", format!("{}: {}", notice.title, notice.body.replace('\n', "; ")));
+            self.effects.push(Effect::Notify(notice));
+        }
     }
 
     fn picture(&self) -> Snapshot {

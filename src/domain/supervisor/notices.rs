@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::domain::{
-    AgentSettings, Effect, Light, Moment, Notice, NoticeKey, Problem, ProcessState, ServiceId, ServiceView, Severity,
-    Snapshot, Urgency,
+    AgentSettings, Light, Moment, Notice, NoticeKey, Problem, ProcessState, ServiceId, ServiceView, Severity, Snapshot,
+    Urgency,
 };
 
 /// How long a trouble is held back for others to join it.
@@ -123,15 +123,15 @@ impl Board {
     }
 
     /// Tells what is due.
-    pub fn step(&mut self, now: Moment, snapshot: &Snapshot, agent: &AgentSettings, effects: &mut Vec<Effect>) {
+    pub fn step(&mut self, now: Moment, snapshot: &Snapshot, agent: &AgentSettings, notices: &mut Vec<Notice>) {
         let silent = self.paused || !agent.notifications;
         self.muted.retain(|_, until| *until > now);
-        self.tell_recoveries(now, snapshot, silent, effects);
-        self.tell_troubles(now, snapshot, silent, effects);
+        self.tell_recoveries(now, snapshot, silent, notices);
+        self.tell_troubles(now, snapshot, silent, notices);
         if let Some(notice) = self.sources.tell()
             && !silent
         {
-            effects.push(Effect::Notify(notice));
+            notices.push(notice);
         }
     }
 
@@ -141,7 +141,7 @@ impl Board {
         open.filter_map(|track| track.pending).min().map(|since| since + JOIN)
     }
 
-    fn tell_recoveries(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, effects: &mut Vec<Effect>) {
+    fn tell_recoveries(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, notices: &mut Vec<Notice>) {
         let is_green = |id: &ServiceId| snapshot.service(id.as_str()).is_some_and(|view| view.light == Light::Green);
         // Those that were told together are told to be well together.
         let together = self.tracks.iter().filter(|(_, track)| track.told == Some(Told::Together));
@@ -149,13 +149,13 @@ impl Board {
         if !together.is_empty() && together.iter().all(is_green) {
             together.iter().filter_map(|id| self.tracks.get_mut(id).map(|track| track.told = None)).for_each(drop);
             if !silent {
-                effects.push(Effect::Notify(Notice {
+                notices.push(Notice {
                     key: NoticeKey::Burst,
                     urgency: Urgency::Low,
                     title: "All of them have recovered".to_owned(),
                     body: together.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", "),
                     service: None,
-                }));
+                });
             }
         }
         for (id, track) in &mut self.tracks {
@@ -167,18 +167,18 @@ impl Board {
             let Some(view) = snapshot.service(id.as_str()).filter(|view| view.light == Light::Green) else { continue };
             track.told = None;
             if alone && !silent && !track.is_flapping(now) && !self.muted.contains_key(id) {
-                effects.push(Effect::Notify(Notice {
+                notices.push(Notice {
                     key: NoticeKey::Service(id.clone()),
                     urgency: Urgency::Low,
                     title: format!("{} has recovered", view.service.display.name),
                     body: view.reason.clone(),
                     service: Some(id.clone()),
-                }));
+                });
             }
         }
     }
 
-    fn tell_troubles(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, effects: &mut Vec<Effect>) {
+    fn tell_troubles(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, notices: &mut Vec<Notice>) {
         if !self.tracks.values().any(|track| track.pending.is_some_and(|since| since + JOIN <= now)) {
             return;
         }
@@ -207,7 +207,7 @@ impl Board {
         if loud.len() < BURST {
             for view in loud {
                 let flaps = self.tracks.get(&view.id).is_some_and(|track| track.is_flapping(now));
-                effects.push(Effect::Notify(trouble(&view, snapshot, flaps)));
+                notices.push(trouble(&view, snapshot, flaps));
             }
             return;
         }
@@ -221,13 +221,13 @@ impl Board {
         if loud.len() > lines.len() {
             lines.push(format!("and {} more", loud.len() - lines.len()));
         }
-        effects.push(Effect::Notify(Notice {
+        notices.push(Notice {
             key: NoticeKey::Burst,
             urgency: Urgency::Critical,
             title: format!("{} services do not work", loud.len()),
             body: lines.join("\n"),
             service: None,
-        }));
+        });
     }
 }
 

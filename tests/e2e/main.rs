@@ -1,0 +1,10 @@
+//! The program, driven as a user would: an empty home, real files, real processes; every wait is for a condition.
+
+mod adoption;
+mod bad_input;
+mod desk;
+mod example;
+mod pixsim7;
+mod reload;
+mod supervision;
+mod working_day;
