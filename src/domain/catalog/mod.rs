@@ -1,9 +1,11 @@
 //! From what the files say to the catalog in use: read, merge, resolve, and keep the last good of each.
 
+mod in_use;
 mod ledger;
 mod reading;
 mod resolve;
 
+pub use in_use::{Export, Held, InUse, Rank};
 pub use ledger::{Ledger, Settled};
 pub use reading::{Content, EnvFile, Reading, Role, SourceFile, Surroundings};
-pub use resolve::{Resolution, resolve};
+pub use resolve::{Resolution, includes_of, resolve, root_of, services_of};
