@@ -56,10 +56,8 @@ pub fn decode(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem> {
         let line_end = bytes[valid..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| valid + at);
         let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
         let hint = if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
-        Problem {
-            excerpt: (!utf16).then(|| clip(&String::from_utf8_lossy(&bytes[line_start..line_end]))),
-            ..Problem::error(&place, format!("the byte 0x{:02x} is not valid UTF-8", bytes[valid])).hint(hint)
-        }
+        let problem = Problem::error(&place, format!("the byte 0x{:02x} is not valid UTF-8", bytes[valid])).hint(hint);
+        if utf16 { problem } else { problem.excerpt(&String::from_utf8_lossy(&bytes[line_start..line_end])) }
     })
 }
 
@@ -292,16 +290,7 @@ fn problem_at(name: &Arc<str>, text: &str, at: usize, message: String, hint: &st
     let place = Scout::new(name, text).place(at);
     let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
     let line = text[start..].lines().next().unwrap_or_default();
-    Problem { excerpt: Some(clip(line)), ..Problem::error(&place, message).hint(hint) }
-}
-
-/// A line as an excerpt: what comes after the 500th character helps nobody.
-fn clip(line: &str) -> String {
-    let line = line.trim_end_matches('\r');
-    match line.char_indices().nth(500) {
-        Some((end, _)) => format!("{}…", &line[..end]),
-        None => line.to_owned(),
-    }
+    Problem::error(&place, message).hint(hint).excerpt(line)
 }
 
 #[cfg(test)]
