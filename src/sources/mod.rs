@@ -22,3 +22,7 @@ pub use disk::DiskSources;
 pub use locate::{Asked, Location};
 pub use parse::{MAX_SOURCE, parse, parse_bytes};
 pub use reader::{Reader, Unwatched};
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests;

@@ -187,3 +187,51 @@ fn python(root: &Path, search: Option<&str>) -> String {
     // With neither, the name that its absence is best reported by.
     ["python3", "python"].into_iter().find(is_on_path).unwrap_or("python3").to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::locate::Asked;
+    use std::fs;
+
+    fn reader(folder: &Path) -> Reader {
+        let config = Some(folder.join("services.json"));
+        let asked = Asked { config, working_directory: folder.to_owned(), user_folder: None };
+        Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched))
+    }
+
+    #[test]
+    fn files_that_a_source_named_are_still_read_while_it_may_be_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main, env) = (folder.path().join("services.json"), folder.path().join("x.env"));
+        fs::write(&env, "A=1").unwrap();
+        let mut reader = reader(folder.path());
+        for (text, still_read) in [(Some("{\"a\": "), true), (Some(" "), true), (None, true), (Some("{}"), false)] {
+            reader.before =
+                Before { sources: [main.clone()].into(), env_files: [env.clone()].into(), ..Before::default() };
+            match text {
+                Some(text) => fs::write(&main, text).unwrap(),
+                None => fs::remove_file(&main).unwrap(),
+            }
+            let reading = reader.read("a test".to_owned());
+            let expected = still_read.then(|| Ok(vec![("A".to_owned(), "1".to_owned(), 1)]));
+            assert_eq!(reading.surroundings.env_files.get(&env), expected.as_ref(), "{text:?}");
+            assert_eq!(reader.before.env_files.contains(&env), still_read, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_variables_that_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reader = reader(folder.path());
+        let missing = folder.path().join("missing.env");
+        let binary = folder.path().join("binary.env");
+        fs::write(&binary, b"A=1\nB=\xff").unwrap();
+        reader.before.env_files = [missing.clone(), binary.clone(), folder.path().to_owned()].into();
+        reader.before.sources = [missing.clone()].into();
+        let read = reader.read("a test".to_owned()).surroundings.env_files.clone();
+        assert_eq!(read[&missing], Err("there is no such file".to_owned()));
+        assert_eq!(read[&binary], Err("the byte 0xff is not valid UTF-8 in line 2".to_owned()));
+        assert_eq!(read[folder.path()], Err("it is a folder, not a file".to_owned()));
+    }
+}
