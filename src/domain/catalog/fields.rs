@@ -43,6 +43,11 @@ impl<'a> Fields<'a> {
         self.known.extend(keys);
     }
 
+    /// Whether anybody asked for `key` so far.
+    pub fn knows(&self, key: &str) -> bool {
+        self.known.contains(key)
+    }
+
     /// Text.
     pub fn text(&mut self, key: &'a str, report: &mut Report) -> Option<(&'a str, &'a Place)> {
         let node = self.take(key)?;
@@ -173,28 +178,11 @@ pub(super) fn list<'a>(node: &'a Node, what: &str, report: &mut Report) -> &'a [
 
 /// `node` as a list of texts.
 pub(super) fn texts<'a>(node: &'a Node, what: &str, report: &mut Report) -> Vec<(&'a str, &'a Place)> {
-    let what = format!("an element of {}", quoted(what));
-    match &node.value {
-        Value::List(items) => items
-            .iter()
-            .filter_map(|item| match &item.value {
-                Value::Text(word) if !word.contains('\0') => Some((&**word, &item.place)),
-                Value::Text(_) => {
-                    report.error(&item.place, format!("{what} holds a NUL character"));
-                    None
-                }
-                Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => {
-                    report.error(&item.place, format!("{what} must be text, but is {}", item.kind()));
-                    None
-                }
-            })
-            .collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
-            let what = what.trim_start_matches("an element of ");
-            report.error(&node.place, format!("{what} must be a list of texts, but is {}", node.kind()));
-            Vec::new()
-        }
-    }
+    let element = format!("element of {what}");
+    list(node, what, report)
+        .iter()
+        .filter_map(|item| text(item, &element, report).map(|text| (text, &item.place)))
+        .collect()
 }
 
 /// `node` as a whole number within `range`.
@@ -229,8 +217,10 @@ pub(super) fn choice<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], repo
         return Some(*choice);
     }
     let all: Vec<_> = words.iter().map(|(name, _)| quoted(name)).collect();
-    let mut problem =
-        Problem::error(&node.place, format!("{} must be one of {}, but is {}", quoted(what), all.join(", "), quoted(word)));
+    let mut problem = Problem::error(
+        &node.place,
+        format!("{} must be one of {}, but is {}", quoted(what), all.join(", "), quoted(word)),
+    );
     problem.hint = did_you_mean(word, words.iter().map(|(name, _)| *name));
     report.push(problem);
     None

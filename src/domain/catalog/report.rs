@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::domain::{Place, Problem, ServiceId, Severity};
+use crate::domain::{Place, Problem, ServiceId};
 
 /// The problems of one service, or of what belongs to none.
 #[derive(Debug, Default)]
@@ -19,9 +19,9 @@ impl Report {
         Self { service: Some(service.clone()), problems: Vec::new() }
     }
 
-    /// Whether something is wrong enough to cost what it is about.
-    pub fn failed(&self) -> bool {
-        self.problems.iter().any(|problem| problem.severity == Severity::Error)
+    /// Goes on after `problems`, about nothing in particular.
+    pub fn after(problems: Vec<Problem>) -> Self {
+        Self { service: None, problems }
     }
 
     /// Adds a problem.
