@@ -117,3 +117,20 @@ async fn reading_leads_to_no_reading() {
     }
     assert!(agent.causes[1..].iter().all(|cause| cause == "services.json changed"), "{:?}", agent.causes);
 }
+
+#[tokio::test]
+async fn a_file_of_variables_that_a_service_names_is_read_and_followed_wherever_it_is() {
+    let (guard, folder) = folder();
+    fs::create_dir_all(&folder).unwrap();
+    let env = guard.path().canonicalize().unwrap().join("not/yet/there.env");
+    let source = format!(r#"[{{"id": "x", "command": "x", "env_file": {:?}}}]"#, env);
+    fs::write(folder.join("services.json"), source).unwrap();
+    let (mut agent, reading) = Agent::start(&folder).await;
+    assert_eq!(reading.surroundings.env_files[&env], Err("there is no such file".to_owned()));
+    fs::create_dir_all(env.parent().unwrap()).unwrap();
+    for value in ["1", "2"] {
+        fs::write(&env, format!("# head\nA={value}\n")).unwrap();
+        let wanted = Ok(vec![("A".to_owned(), value.to_owned(), 2)]);
+        agent.until(|reading| reading.surroundings.env_files.get(&env) == Some(&wanted)).await;
+    }
+}

@@ -3,12 +3,12 @@
 //! A source that parses is taken at once. One that is broken or empty keeps its last good version, and is reported when
 //! it has stayed so for a second; one that is gone keeps it for two. Whether a source is good is decided elsewhere.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::findings;
 use super::held::HeldSurroundings;
 use super::in_use::InUse;
-use super::reading::{Content, Reading, SourceFile};
+use super::reading::Reading;
 use super::resolve::{Resolution, resolve, services_of};
 use super::standing::{Chosen, Standings};
 use crate::domain::{Moment, Problem, Severity};
@@ -62,11 +62,9 @@ impl Ledger {
         self.in_use = resolution.in_use.clone();
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));
         resolution.problems.extend(self.problems.iter().cloned());
-        resolution.problems.extend(surroundings.problems.iter().cloned());
         let unsettled = chosen.unsettled || !resolution.invalid.is_empty();
         resolution.problems.extend(chosen.problems);
-        resolution.problems = in_order(resolution.problems);
-        add_excerpts(&mut resolution.problems, &chosen.files);
+        resolution.problems = findings::arranged(resolution.problems, &chosen.files);
         Settled { resolution, unsettled }
     }
 }
@@ -77,41 +75,10 @@ fn is_of_a_move(problem: &Problem, chosen: &Chosen) -> bool {
     problem.severity == Severity::Error && chosen.moving.contains(&(Arc::clone(&place.file), service.clone()))
 }
 
-/// The worst first, each once.
-fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    let mut told = HashSet::new();
-    problems.retain(|problem| {
-        told.insert((problem.severity, problem.place.clone(), problem.service.clone(), problem.message.clone()))
-    });
-    problems.sort_by_key(|problem| problem.severity);
-    problems
-}
-
-/// Shows the offending line with every problem whose source is known.
-fn add_excerpts(problems: &mut [Problem], files: &[SourceFile]) {
-    let texts = files.iter().filter_map(|file| match &file.content {
-        Content::Parsed(_, text) => Some((&*file.name, &**text)),
-        Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-    });
-    let texts: HashMap<&str, &str> = texts.collect();
-    let mut lines: HashMap<&str, Vec<&str>> = HashMap::new();
-    for problem in problems {
-        let Some(place) = problem.place.clone().filter(|place| place.line > 0 && problem.excerpt.is_none()) else {
-            continue;
-        };
-        let Some((file, text)) = texts.get_key_value(&*place.file) else { continue };
-        let lines =
-            lines.entry(file).or_insert_with(|| text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect());
-        if let Some(line) = lines.get(place.line as usize - 1) {
-            *problem = problem.clone().excerpt(line);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::catalog::{Role, Surroundings};
+    use crate::domain::catalog::{Content, Role, SourceFile, Surroundings};
     use crate::domain::{Node, Place, ServiceId, Value};
     use std::path::PathBuf;
     use std::time::Duration;
@@ -193,24 +160,6 @@ mod tests {
         assert_eq!(ledger.next_deadline(), Some(at(2500)));
         ledger.settle(at(2500));
         assert_eq!(ledger.next_deadline(), None);
-    }
-
-    #[test]
-    fn every_problem_shows_its_line_if_the_source_is_known() {
-        let files = [parsed("\u{feff}{\n  \"a\": 1,\r\n}")];
-        let elsewhere = Place { file: "other.json".into(), line: 1, column: 1 };
-        let mut problems = [
-            Problem::error(&place(2), "wrong"),
-            Problem::error(&place(1), "wrong"),
-            Problem::error(&place(9), "beyond the end"),
-            Problem::error(&place(0), "the whole file"),
-            Problem::error(&elsewhere, "unknown"),
-            Problem::error(&place(2), "has one").excerpt("as it was"),
-        ];
-        add_excerpts(&mut problems, &files);
-        let excerpts = problems.map(|problem| problem.excerpt);
-        let expected = [Some("  \"a\": 1,"), Some("{"), None, None, None, Some("as it was")];
-        assert_eq!(excerpts, expected.map(|line| line.map(str::to_owned)));
     }
 
     #[test]
