@@ -17,8 +17,7 @@ pub const MAX_SOURCE: usize = 4 << 20;
 
 /// Takes `text`, which users know as `name`, as one JSON value.
 ///
-/// A byte-order mark is passed over; text that holds nothing but white space is an error like any other, so ask
-/// [`is_blank`] first.
+/// A byte-order mark is passed over. Text that holds nothing but white space is an error like any other here.
 pub fn parse(name: &Arc<str>, text: &str) -> Result<Node, Problem> {
     if text.len() > MAX_SOURCE {
         return Err(too_large(name));
