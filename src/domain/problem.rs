@@ -102,6 +102,17 @@ impl Problem {
         self
     }
 
+    /// The same, with the offending line, as it stands in the file; what comes after its 500th character helps nobody.
+    #[must_use]
+    pub fn excerpt(mut self, line: &str) -> Self {
+        let line = line.trim_end_matches(['\r', '\n']);
+        self.excerpt = Some(match line.char_indices().nth(500) {
+            Some((end, _)) => format!("{}…", &line[..end]),
+            None => line.to_owned(),
+        });
+        self
+    }
+
     /// The same, with advice.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -2,6 +2,9 @@
 //!
 //! Every method only gives an order and returns at once; what comes of it arrives as an [`Event`] in the [`Inbox`].
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use tokio::sync::mpsc;
 
 use crate::domain::{Event, Intent, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder};
@@ -29,6 +32,22 @@ pub trait Probes {
 pub trait Sources {
     /// Reads all sources. Answered by `SourcesRead`; orders that come during a read lead to one more.
     fn read(&mut self, cause: String);
+}
+
+/// Watches what has been read. It is called while sources are being read, from whatever thread reads them.
+pub trait Watches: Send {
+    /// From now on a change to one of these, and to nothing else, is told by `SourcesTouched`. Whatever changes after
+    /// this has returned is told; so what is read after it can't be out of date unnoticed.
+    fn follow(&mut self, followed: &Followed);
+}
+
+/// What is watched; absolute paths, of which any part may be missing or a symbolic link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Followed {
+    /// Files, each by itself.
+    pub files: BTreeSet<PathBuf>,
+    /// Folders, for the drop-ins in them.
+    pub folders: BTreeSet<PathBuf>,
 }
 
 /// Keeps what must survive the agent.

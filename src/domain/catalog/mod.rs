@@ -1,9 +1,37 @@
 //! From what the files say to the catalog in use: read, merge, resolve, and keep the last good of each.
+//!
+//! The way of a service: `shapes` finds it in its source, `types` and `merge` put the defaults of its type below it
+//! (`template` fills their placeholders), `exposed` and `names` find out what ports, URLs and settings of all services
+//! come to, `read_service` makes a [`Service`](super::Service) of it, `dependencies` judges whom it needs, and
+//! `resolve` brings it all together.
 
+mod agent;
+mod argv;
+mod dependencies;
+mod draft;
+mod durations;
+mod environment;
+mod expand;
+mod exposed;
+mod fields;
+mod findings;
+mod groups;
+mod held;
+mod in_use;
 mod ledger;
+mod merge;
+mod names;
+mod read_health;
+mod read_service;
 mod reading;
+mod report;
 mod resolve;
+mod shapes;
+mod standing;
+mod template;
+mod types;
 
+pub use in_use::{Export, Held, InUse, Rank};
 pub use ledger::{Ledger, Settled};
-pub use reading::{Content, EnvFile, Reading, Role, SourceFile, Surroundings};
-pub use resolve::{Resolution, resolve};
+pub use reading::{Content, EnvFile, Reading, Role, SourceFile, Surroundings, is_drop_in};
+pub use resolve::{Resolution, includes_of, resolve, root_of, services_of};

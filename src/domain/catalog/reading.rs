@@ -1,6 +1,7 @@
 //! What one reading of all sources found on disk; nothing is judged yet.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,6 +14,11 @@ pub struct Reading {
     pub files: Vec<SourceFile>,
     /// What definitions refer to beside the sources.
     pub surroundings: Arc<Surroundings>,
+    /// Whether the folder of drop-ins exists but could not be listed: drop-ins that are not in `files` are then unknown,
+    /// not gone.
+    pub unlisted: bool,
+    /// What is wrong beside the contents of sources: a folder that can't be listed, modes that are too open.
+    pub problems: Vec<Problem>,
     /// Why it was read, in words.
     pub cause: String,
 }
@@ -73,5 +79,29 @@ pub struct Surroundings {
     pub problems: Vec<Problem>,
 }
 
+/// Whether a file of this name in the folder of drop-ins is one: `*.json` without dotfiles. What editors leave beside a
+/// file (`x.json~`, `.#x.json`, `.x.json.swp`, `x.json.tmp`) is none.
+pub fn is_drop_in(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.ends_with(b".json") && !name.starts_with(b".")
+}
+
 /// What an `env_file` holds: its variables with the line of each, or why it can't be read.
 pub type EnvFile = Result<Vec<(String, String, u32)>, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_editors_leave_behind_is_no_drop_in() {
+        for good in ["a.json", "10-a.b.json", "ä.json", "~a.json"] {
+            assert!(is_drop_in(OsStr::new(good)), "{good}");
+        }
+        for bad in
+            ["a.json~", ".#a.json", ".a.json", ".a.json.swp", "a.json.tmp", "a.json.swp", "#a.json#", "4913", "json"]
+        {
+            assert!(!is_drop_in(OsStr::new(bad)), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Puts all problems in the form in which they are shown: the worst first, each with its line, none twice.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::reading::{Content, SourceFile};
+use crate::domain::{Place, Problem, Severity};
+
+/// How many problems are shown: nobody reads more, and a file of several megabytes may hold a million.
+const MOST: usize = 1000;
+
+/// A longer line is not shown: it is not one that somebody wrote.
+const LONGEST_LINE: usize = 300;
+
+/// Sorts `problems` by severity and place, and adds the lines that they are about.
+pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<Problem> {
+    let order: HashMap<&str, usize> = files.iter().enumerate().map(|(at, file)| (&*file.name, at)).collect();
+    problems.sort_by_key(|problem| {
+        let place = problem.place.as_ref();
+        let file = place.map(|place| order.get(&*place.file).copied().unwrap_or(usize::MAX));
+        // What lies in no file concerns all of them.
+        (problem.severity, file, place.map(|place| (place.line, place.column)))
+    });
+    problems.dedup();
+    if problems.len() > MOST {
+        let more = problems.len() - MOST;
+        let place = problems.get(MOST).and_then(|problem| problem.place.clone());
+        problems.truncate(MOST);
+        problems.push(Problem {
+            severity: Severity::Note,
+            place,
+            service: None,
+            message: format!("and {more} more problems"),
+            hint: None,
+            excerpt: None,
+        });
+    }
+    let mut texts = Texts { files, order: &order, lines: HashMap::new() };
+    for problem in &mut problems {
+        if problem.excerpt.is_none()
+            && let Some(place) = &problem.place
+        {
+            problem.excerpt = texts.line(place);
+        }
+    }
+    problems
+}
+
+struct Texts<'a> {
+    files: &'a [SourceFile],
+    order: &'a HashMap<&'a str, usize>,
+    lines: HashMap<usize, Vec<&'a str>>,
+}
+
+impl<'a> Texts<'a> {
+    fn line(&mut self, place: &Place) -> Option<String> {
+        let at = *self.order.get(&*place.file)?;
+        let lines = self.lines.entry(at).or_insert_with(|| lines_of(&self.files[at]));
+        let line = lines.get(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
+        (line.len() <= LONGEST_LINE).then(|| (*line).to_owned())
+    }
+}
+
+fn lines_of(file: &SourceFile) -> Vec<&str> {
+    let text: &Arc<str> = match &file.content {
+        Content::Parsed(_, text) => text,
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => return Vec::new(),
+    };
+    text.strip_prefix('\u{feff}').unwrap_or(text).lines().collect()
+}

@@ -1,0 +1,71 @@
+//! The headings: what `service_groups` declares, and what services name beside that.
+
+use std::collections::{BTreeSet, HashMap};
+
+use indexmap::IndexMap;
+
+use super::fields::Fields;
+use super::report::{Report, did_you_mean, quoted};
+use crate::domain::{Entry, Group, Problem, Service, ServiceId, Value};
+
+/// All headings in their order, and the services that they name.
+#[derive(Default)]
+pub(super) struct Groups {
+    groups: IndexMap<String, Group>,
+    members: HashMap<String, String>,
+}
+
+impl Groups {
+    /// Reads the `service_groups` of all sources; `defined` are all ids.
+    pub fn read<'a>(
+        sources: impl IntoIterator<Item = &'a [Entry]>,
+        defined: &BTreeSet<&ServiceId>,
+        report: &mut Report,
+    ) -> Self {
+        let mut groups = Self::default();
+        for entry in sources.into_iter().flatten().filter(|entry| !matches!(entry.node.value, Value::Null)) {
+            groups.add(entry, defined, report);
+        }
+        groups
+    }
+
+    fn add(&mut self, entry: &Entry, defined: &BTreeSet<&ServiceId>, report: &mut Report) {
+        let key = entry.key.to_string();
+        let Some(mut fields) = Fields::object(&entry.node, &format!("service_groups.{key}"), report) else { return };
+        let name = fields.word("name", report).map_or(key.clone(), |(name, _)| name.to_owned());
+        let icon = fields.word("icon", report).map(|(icon, _)| icon.to_owned());
+        for (id, place) in fields.texts("services", report) {
+            if !defined.iter().any(|defined| defined.as_str() == id) {
+                let mut problem = Problem::note(place, format!("there is no service {}", quoted(id)));
+                problem.hint = did_you_mean(id, defined.iter().map(|id| id.as_str()));
+                report.push(problem);
+            }
+            self.members.entry(id.to_owned()).or_insert_with(|| key.clone());
+        }
+        fields.accept(["description"]);
+        fields.finish(report);
+        self.groups.entry(key.clone()).or_insert(Group { key, name, icon });
+    }
+
+    /// Puts `service` under its heading: the one that it names itself, by key or name, else the one that names it.
+    pub fn place(&mut self, service: &mut Service) {
+        let Some(own) = service.display.group.take() else {
+            service.display.group = self.members.get(service.id.as_str()).cloned();
+            return;
+        };
+        let key = if self.groups.contains_key(&own) {
+            own
+        } else if let Some(group) = self.groups.values().find(|group| group.name == own) {
+            group.key.clone()
+        } else {
+            self.groups.insert(own.clone(), Group { key: own.clone(), name: own.clone(), icon: None });
+            own
+        };
+        service.display.group = Some(key);
+    }
+
+    /// The headings.
+    pub fn into_list(self) -> Vec<Group> {
+        self.groups.into_values().collect()
+    }
+}

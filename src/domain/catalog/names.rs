@@ -1,0 +1,429 @@
+//! Finds out what every name comes to: ports, base URLs and settings of all services, `.env`, the agent's environment.
+//!
+//! Each is worked out when it is first asked for, because they may refer to one another; a loop is an error of the
+//! services in it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::expand::{Failure, Name, expand};
+use super::exposed::{Exposed, Placed, SettingValue};
+use super::in_use::{Export, Held, Rank};
+use super::reading::Surroundings;
+use super::report::{Report, quoted};
+use crate::domain::{Node, Place, ServiceId};
+
+/// Whose names count.
+#[derive(Clone, Copy)]
+pub(super) enum Member<'a> {
+    /// A service as its source defines it now.
+    Present(&'a Exposed),
+    /// The last good definition of one.
+    Held(&'a Held),
+}
+
+/// What names come to.
+pub(super) struct Names<'a> {
+    members: Vec<(&'a ServiceId, Member<'a>)>,
+    claims: HashMap<&'a str, Vec<Claim<'a>>>,
+    dotenv: HashMap<&'a str, &'a str>,
+    environment: &'a BTreeMap<String, String>,
+    known: HashMap<(usize, Quantity), Slot>,
+    open: Vec<(usize, Quantity)>,
+    reports: Vec<Report>,
+}
+
+/// Something that can have a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Quantity {
+    Port,
+    Url,
+    Setting(usize),
+    Listed(usize),
+    /// An export of a last good definition.
+    Held(usize),
+}
+
+#[derive(Clone)]
+enum Slot {
+    Open,
+    Known(Option<SettingValue>),
+}
+
+/// A service's claim on the name of a variable.
+#[derive(Clone, Copy)]
+struct Claim<'a> {
+    rank: Rank,
+    member: usize,
+    quantity: Quantity,
+    place: Option<&'a Place>,
+}
+
+/// How far names may refer to names that refer to names.
+const DEEPEST: usize = 64;
+
+impl<'a> Names<'a> {
+    /// The names that `members` and `surroundings` give.
+    pub fn of(members: Vec<(&'a ServiceId, Member<'a>)>, surroundings: &'a Surroundings) -> Self {
+        let mut claims: HashMap<&str, Vec<Claim<'_>>> = HashMap::new();
+        for (member, (_, what)) in members.iter().enumerate() {
+            for (name, claim) in claims_of(member, *what) {
+                claims.entry(name).or_default().push(claim);
+            }
+        }
+        claims.values_mut().for_each(|claims| claims.sort_by_key(|claim| claim.rank));
+        Self {
+            reports: members.iter().map(|(id, _)| Report::of(id)).collect(),
+            members,
+            claims,
+            dotenv: surroundings.dotenv.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            environment: &surroundings.environment,
+            known: HashMap::new(),
+            open: Vec::new(),
+        }
+    }
+
+    /// The own port of a member.
+    pub fn port(&mut self, member: usize) -> Option<u16> {
+        self.value(member, Quantity::Port).and_then(|port| port.variable().parse().ok())
+    }
+
+    /// The base URL of a member.
+    pub fn url(&mut self, member: usize) -> Option<String> {
+        self.value(member, Quantity::Url).map(|url| url.variable())
+    }
+
+    /// The value of a member's setting, by its index.
+    pub fn setting(&mut self, member: usize, index: usize) -> Option<SettingValue> {
+        self.value(member, Quantity::Setting(index))
+    }
+
+    /// The port that an entry of a member's `ports` comes to, by its index.
+    pub fn listed(&mut self, member: usize, index: usize) -> Option<u16> {
+        self.value(member, Quantity::Listed(index)).and_then(|port| port.variable().parse().ok())
+    }
+
+    /// `text` of a member, expanded; `None` after a warning at `place` if it comes to nothing.
+    pub fn expand(
+        &mut self,
+        member: usize,
+        text: &str,
+        (place, what): (&Place, &str),
+        report: &mut Report,
+    ) -> Option<String> {
+        let expanded = self.expanded(member, text, false);
+        expanded.map_err(|failure| explain(&failure, place, what, report)).ok()
+    }
+
+    /// The same, with `{port}`.
+    pub fn expand_with_port(
+        &mut self,
+        member: usize,
+        text: &str,
+        (place, what): (&Place, &str),
+        report: &mut Report,
+    ) -> Option<String> {
+        let expanded = self.expanded(member, text, true);
+        expanded.map_err(|failure| explain(&failure, place, what, report)).ok()
+    }
+
+    /// All exports with `.env` below them. Says of each export that loses against another's that it does.
+    pub fn shared(&mut self) -> BTreeMap<String, String> {
+        let mut shared: BTreeMap<String, String> =
+            self.dotenv.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let mut names: Vec<_> = self.claims.keys().copied().collect();
+        names.sort_unstable();
+        for name in names {
+            let claims = self.claims.get(name).cloned().unwrap_or_default();
+            let mut winner: Option<(usize, String)> = None;
+            for claim in claims {
+                let Some(value) = self.value(claim.member, claim.quantity).map(|value| value.variable()) else {
+                    continue;
+                };
+                match (&winner, claim.place) {
+                    (None, _) => {
+                        shared.insert(name.to_owned(), value.clone());
+                        winner = Some((claim.member, value));
+                    }
+                    (Some((first, its)), Some(place)) if *first != claim.member || *its != value => {
+                        let other = if *first == claim.member {
+                            "by this service in another way".to_owned()
+                        } else {
+                            format!("by {}", quoted(self.members[*first].0.as_str()))
+                        };
+                        let message = format!("{} is exported {other} as well, and that value counts", quoted(name));
+                        self.reports[claim.member].note(place, message);
+                    }
+                    (Some(_), _) => {}
+                }
+            }
+        }
+        shared
+    }
+
+    /// What a member exports.
+    pub fn exports(&mut self, member: usize) -> Vec<Export> {
+        let claims = claims_of(member, self.members[member].1);
+        let export = |(name, claim): (&str, Claim<'_>)| {
+            let value = self.value(member, claim.quantity)?.variable();
+            Some(Export { name: name.into(), rank: claim.rank, value })
+        };
+        claims.into_iter().filter_map(export).collect()
+    }
+
+    /// What was found to be wrong, by member.
+    pub fn into_reports(self) -> Vec<Report> {
+        self.reports
+    }
+
+    fn expanded(&mut self, member: usize, text: &str, braces: bool) -> Result<String, Failure> {
+        expand(text, braces, |name| match name {
+            Name::Variable(name) => self.lookup(member, name),
+            Name::Port => self.value(member, Quantity::Port).map(|port| port.variable()),
+        })
+    }
+
+    /// What `name` stands for in the definition of `member`: its own names come first.
+    fn lookup(&mut self, member: usize, name: &str) -> Option<String> {
+        if let Member::Present(exposed) = self.members[member].1 {
+            let is = |placed: &Option<Placed>| placed.as_ref().is_some_and(|(own, _)| &**own == name);
+            let own = if name == "PORT" || is(&exposed.port_env) {
+                Some(Quantity::Port)
+            } else if is(&exposed.base_url_env) {
+                Some(Quantity::Url)
+            } else {
+                exposed.settings.iter().position(|setting| is(&setting.env_export)).map(Quantity::Setting)
+            };
+            if let Some(value) = own.and_then(|own| self.value(member, own)) {
+                return Some(value.variable());
+            }
+        }
+        for claim in self.claims.get(name).cloned().unwrap_or_default() {
+            if let Some(value) = self.value(claim.member, claim.quantity) {
+                return Some(value.variable());
+            }
+        }
+        self.dotenv.get(name).map(|value| (*value).to_owned()).or_else(|| self.environment.get(name).cloned())
+    }
+
+    /// Works out a quantity, or remembers it.
+    fn value(&mut self, member: usize, quantity: Quantity) -> Option<SettingValue> {
+        match self.known.get(&(member, quantity)) {
+            Some(Slot::Known(value)) => return value.clone(),
+            Some(Slot::Open) => {
+                self.report_loop(member, quantity);
+                return None;
+            }
+            None => {}
+        }
+        let exposed = match self.members[member].1 {
+            Member::Present(exposed) => exposed,
+            Member::Held(held) => {
+                let Quantity::Held(index) = quantity else { return None };
+                return held.exports.get(index).map(|export| SettingValue::Text(export.value.clone()));
+            }
+        };
+        if self.open.len() == DEEPEST {
+            let (asking, its) = *self.open.last()?;
+            if let Some(place) = self.place_of(asking, its) {
+                let message = format!("this refers to others through more than {DEEPEST} steps");
+                self.reports[asking].error(&place, message);
+            }
+            return None;
+        }
+        self.known.insert((member, quantity), Slot::Open);
+        self.open.push((member, quantity));
+        let mut report = std::mem::take(&mut self.reports[member]);
+        let value = match quantity {
+            Quantity::Port => self.work_out_port(member, exposed, &mut report),
+            Quantity::Url => self.work_out_url(member, exposed, &mut report),
+            Quantity::Setting(index) => self.work_out_setting(member, exposed, index, &mut report),
+            Quantity::Listed(index) => {
+                let listed = &exposed.ports[index];
+                self.inherited_port(listed.env.as_ref(), &mut report).or(listed.default_port).map(of_port)
+            }
+            Quantity::Held(_) => None,
+        };
+        // Reports of the same member may have come in meanwhile, from a loop.
+        let meanwhile = std::mem::replace(&mut self.reports[member], report);
+        meanwhile.problems.into_iter().for_each(|problem| self.reports[member].push(problem));
+        self.open.pop();
+        self.known.insert((member, quantity), Slot::Known(value.clone()));
+        value
+    }
+
+    fn work_out_port(&mut self, member: usize, exposed: &Exposed, report: &mut Report) -> Option<SettingValue> {
+        if let Some(node) = exposed.given("port")
+            && let Some(value) = self.given(member, node, "values.port", report)
+        {
+            return port_in(&value, &node.place, "values.port", report);
+        }
+        if let Some(port) = self.inherited_port(exposed.port_env.as_ref(), report) {
+            return Some(of_port(port));
+        }
+        if let Some(node) = exposed.setting("port").and_then(|setting| setting.default.as_ref())
+            && let Some(value) = SettingValue::of(node, ",", &mut |text| Some(text.to_owned()))
+        {
+            return port_in(&value, &node.place, "the default of the setting \"port\"", report);
+        }
+        exposed.default_port.map(of_port)
+    }
+
+    fn work_out_url(&mut self, member: usize, exposed: &Exposed, report: &mut Report) -> Option<SettingValue> {
+        if let Some(node) = exposed.given("base_url")
+            && let Some(value) = self.given(member, node, "values.base_url", report)
+        {
+            return Some(value);
+        }
+        if let Some(node) = exposed.setting("base_url").and_then(|setting| setting.default.as_ref())
+            && let Some(value) = SettingValue::of(node, ",", &mut |text| Some(text.to_owned()))
+        {
+            return Some(value);
+        }
+        if let Some((text, place)) = &exposed.base_url {
+            let expanded = self.expanded(member, text, true);
+            let url = expanded.map_err(|failure| explain(&failure, place, "base_url", report)).ok()?;
+            return (!url.is_empty()).then_some(SettingValue::Text(url));
+        }
+        let port = self.value(member, Quantity::Port)?.variable();
+        Some(SettingValue::Text(format!("http://localhost:{port}")))
+    }
+
+    fn work_out_setting(
+        &mut self,
+        member: usize,
+        exposed: &Exposed,
+        index: usize,
+        report: &mut Report,
+    ) -> Option<SettingValue> {
+        let setting = &exposed.settings[index];
+        let effective = match &*setting.key {
+            "port" => self.value(member, Quantity::Port),
+            "base_url" => self.value(member, Quantity::Url),
+            _ => None,
+        };
+        if effective.is_some() {
+            return effective;
+        }
+        match exposed.given(&setting.key) {
+            Some(node) => {
+                let mut text_of = |text: &str| self.expand(member, text, (&node.place, &setting.key), report);
+                SettingValue::of(node, &setting.separator, &mut text_of)
+            }
+            None => SettingValue::of(setting.default.as_ref()?, &setting.separator, &mut |text| Some(text.to_owned())),
+        }
+    }
+
+    fn given(&mut self, member: usize, node: &Node, what: &str, report: &mut Report) -> Option<SettingValue> {
+        SettingValue::of(node, ",", &mut |text| self.expand(member, text, (&node.place, what), report))
+    }
+
+    /// The port that the agent's own environment gives by the name of a variable.
+    fn inherited_port(&self, name: Option<&Placed>, report: &mut Report) -> Option<u16> {
+        let (name, place) = name?;
+        let text = self.environment.get(&**name).filter(|text| !text.is_empty())?;
+        let port = text.trim().parse().ok().filter(|port| *port != 0);
+        if port.is_none() {
+            let message =
+                format!("{} is no port in the environment and does not count: {}", quoted(name), quoted(text));
+            report.warning(place, message);
+        }
+        port
+    }
+
+    /// An error for every service of the loop that closes with this quantity.
+    fn report_loop(&mut self, member: usize, quantity: Quantity) {
+        let Some(start) = self.open.iter().position(|open| *open == (member, quantity)) else { return };
+        let circle: Vec<_> = self.open[start..].to_vec();
+        let mut words: Vec<_> = circle.iter().map(|(member, quantity)| self.describe(*member, *quantity)).collect();
+        words.push(self.describe(member, quantity));
+        let message = format!("this refers to itself: {}", words.join(" → "));
+        let mut told: Vec<usize> = Vec::new();
+        for (member, quantity) in circle {
+            if let Some(place) = self.place_of(member, quantity).filter(|_| !told.contains(&member)) {
+                told.push(member);
+                self.reports[member].error(&place, message.clone());
+            }
+        }
+    }
+
+    fn describe(&self, member: usize, quantity: Quantity) -> String {
+        let (id, what) = &self.members[member];
+        let what = match (quantity, what) {
+            (Quantity::Port, _) => "port",
+            (Quantity::Url, _) => "base_url",
+            (Quantity::Setting(index), Member::Present(exposed)) => &exposed.settings[index].key,
+            (Quantity::Setting(_) | Quantity::Listed(_) | Quantity::Held(_), _) => "export",
+        };
+        format!("{what} of {id}")
+    }
+
+    /// Where a quantity is written that refers to others.
+    fn place_of(&self, member: usize, quantity: Quantity) -> Option<Place> {
+        let Member::Present(exposed) = self.members[member].1 else { return None };
+        let given = |key: &str| exposed.given(key).map(|node| node.place.clone());
+        match quantity {
+            Quantity::Port => given("port"),
+            Quantity::Url => given("base_url").or_else(|| exposed.base_url.as_ref().map(|(_, place)| place.clone())),
+            Quantity::Setting(index) => given(&exposed.settings[index].key),
+            Quantity::Listed(_) | Quantity::Held(_) => None,
+        }
+    }
+}
+
+/// The variables that a member claims, in their order.
+fn claims_of<'a>(member: usize, what: Member<'a>) -> Vec<(&'a str, Claim<'a>)> {
+    let claim = |rank, quantity, place| Claim { rank, member, quantity, place };
+    let exposed = match what {
+        Member::Present(exposed) => exposed,
+        Member::Held(held) => {
+            let claims = held.exports.iter().enumerate();
+            return claims
+                .map(|(index, export)| (&*export.name, claim(export.rank, Quantity::Held(index), None)))
+                .collect();
+        }
+    };
+    let own = [(&exposed.port_env, Quantity::Port), (&exposed.base_url_env, Quantity::Url)];
+    let own = own.into_iter().map(|(placed, quantity)| (placed, Rank::Own, quantity));
+    let listed = exposed.ports.iter().enumerate();
+    let listed = listed.map(|(index, port)| (&port.env, Rank::Named, Quantity::Listed(index)));
+    let settings = exposed.settings.iter().enumerate();
+    let settings = settings.map(|(index, setting)| (&setting.env_export, Rank::Named, Quantity::Setting(index)));
+    own.chain(listed)
+        .chain(settings)
+        .filter_map(|(placed, rank, quantity)| {
+            let (name, place) = placed.as_ref()?;
+            Some((&**name, claim(rank, quantity, Some(place))))
+        })
+        .collect()
+}
+
+fn of_port(port: u16) -> SettingValue {
+    SettingValue::Text(port.to_string())
+}
+
+fn port_in(value: &SettingValue, place: &Place, what: &str, report: &mut Report) -> Option<SettingValue> {
+    let port = match value {
+        SettingValue::Text(text) => text.parse().ok().filter(|port: &u16| *port != 0),
+        SettingValue::Flag(_) => None,
+    };
+    if port.is_none() {
+        report.error(place, format!("{what} must be a port from 1 to 65535"));
+    }
+    port.map(of_port)
+}
+
+fn explain(failure: &Failure, place: &Place, what: &str, report: &mut Report) {
+    let what = quoted(what);
+    report.warning(
+        place,
+        match failure {
+            Failure::Unknown(name) => format!("nothing is known by the name {}; {what} is left out", quoted(name)),
+            Failure::NoPort => format!("there is no port for {{port}}; {what} is left out"),
+            Failure::TooLong => format!("{what} would get too long and is left out"),
+        },
+    );
+}
+
+/// The environment that all services get, shared by them.
+pub(super) type Shared = Arc<BTreeMap<String, String>>;

@@ -1,0 +1,274 @@
+//! Reads `health`: a path or URL, one probe, or a list of them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::fields::{self, Fields, list, present, text, texts};
+use super::names::Names;
+use super::report::{Report, quoted};
+use crate::domain::{Check, Node, Place, Probe, Problem, Value};
+
+/// What probes are built on.
+pub(super) struct Ground<'n, 'a> {
+    /// What names come to.
+    pub names: &'n mut Names<'a>,
+    /// The service among them.
+    pub member: usize,
+    /// The base URL.
+    pub url: Option<&'n str>,
+    /// Where relative paths start.
+    pub root: &'n Path,
+}
+
+/// How often is asked, and how much is believed.
+struct Pace {
+    interval: Duration,
+    timeout: Duration,
+    healthy_after: u32,
+    unhealthy_after: u32,
+    grace: Duration,
+}
+
+const PACE: Pace = Pace {
+    interval: Duration::from_secs(2),
+    timeout: Duration::from_secs(3),
+    healthy_after: 1,
+    unhealthy_after: 3,
+    grace: Duration::from_secs(60),
+};
+
+/// The statuses that pass.
+const STATUS: [(u16, u16); 1] = [(200, 299)];
+
+/// The probes of a service: what `health` says, else its `health_endpoint`, else tcp on its own port.
+pub(super) fn read(whole: &Node, port: Option<u16>, ground: &mut Ground<'_, '_>, report: &mut Report) -> Vec<Probe> {
+    let default = default_check(whole, port, ground, report);
+    let Some(health) = present(whole, "health") else {
+        return default.map(|check| PACE.with(check)).into_iter().collect();
+    };
+    match &health.value {
+        Value::List(items) => items.iter().filter_map(|item| probe(item, None, ground, report)).collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
+            probe(health, default, ground, report).into_iter().collect()
+        }
+    }
+}
+
+/// What is asked if `health` does not say.
+fn default_check(whole: &Node, port: Option<u16>, ground: &Ground<'_, '_>, report: &mut Report) -> Option<Check> {
+    let tcp = port.map(|port| Check::Tcp { host: "localhost".to_owned(), port });
+    let Some(node) = present(whole, "health_endpoint") else { return tcp };
+    let path = text(node, "health_endpoint", report)?;
+    match on_base(ground.url, path) {
+        Some(url) => Some(http(url)),
+        // A type gives a path to everyone; only who wrote one of his own misses something.
+        None if node.place.line == 0 => tcp,
+        None => {
+            let problem = Problem::warning(&node.place, "there is no base URL for \"health_endpoint\"");
+            report.push(problem.hint("give \"default_port\" or \"base_url\""));
+            tcp
+        }
+    }
+}
+
+/// An absolute URL, or a path on the base URL.
+pub(super) fn on_base(base: Option<&str>, path: &str) -> Option<String> {
+    if is_http(path) {
+        return Some(path.to_owned());
+    }
+    let base = base?.trim_end_matches('/');
+    Some(format!("{base}/{}", path.trim_start_matches('/')))
+}
+
+fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Probe> {
+    if let Value::Text(_) = node.value {
+        return http_url(node, "health", ground, report).map(|url| PACE.with(http(url)));
+    }
+    if !matches!(node.value, Value::Map(_)) {
+        report.push(
+            Problem::error(
+                &node.place,
+                format!("\"health\" must be a path, a URL, a probe or a list of them, but is {}", node.kind()),
+            )
+            .hint("for example \"/health\" or {\"tcp\": 5432}"),
+        );
+        return None;
+    }
+    let mut fields = Fields::of(node);
+    let pace = Pace {
+        interval: fields.positive_span("interval", report).unwrap_or(PACE.interval),
+        timeout: fields.positive_span("timeout", report).unwrap_or(PACE.timeout),
+        healthy_after: fields.count("healthy_after", 1..=1000, report).unwrap_or(PACE.healthy_after),
+        unhealthy_after: fields.count("unhealthy_after", 1..=1000, report).unwrap_or(PACE.unhealthy_after),
+        grace: fields.span("grace", report).unwrap_or(PACE.grace),
+    };
+    let kinds = ["http", "tcp", "unix", "exec", "log", "file"].map(|kind| (kind, fields.take(kind)));
+    let mut kinds = kinds.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value)));
+    let kind = kinds.next();
+    if let Some((second, value)) = kinds.next() {
+        let first = kind.map_or("", |(first, _)| first);
+        let message = format!("a probe asks one thing, but this one has {} and {}", quoted(first), quoted(second));
+        report.push(Problem::error(&value.place, message).hint("write a list of probes"));
+        return None;
+    }
+    let check = match kind {
+        None => default.or_else(|| {
+            let message = "this probe does not say what it asks";
+            report.push(Problem::error(&node.place, message).hint("add \"http\", \"tcp\", \"unix\" or \"exec\""));
+            None
+        }),
+        Some(("http", value)) => http_check(value, &mut fields, ground, report),
+        Some(("tcp", value)) => tcp(value, ground, report),
+        Some(("unix", value)) => unix(value, ground, report),
+        Some(("exec", value)) => exec(value, ground, report),
+        Some((kind, value)) => {
+            fields.accept(["max_age"]);
+            fields::unsupported(&value.place, &format!("health.{kind}"), report);
+            None
+        }
+    };
+    fields.finish(report);
+    check.map(|check| pace.with(check))
+}
+
+impl Pace {
+    fn with(&self, check: Check) -> Probe {
+        Probe {
+            check,
+            interval: self.interval,
+            timeout: self.timeout,
+            healthy_after: self.healthy_after,
+            unhealthy_after: self.unhealthy_after,
+            grace: self.grace,
+        }
+    }
+}
+
+fn http(url: String) -> Check {
+    Check::Http { url, status: STATUS.to_vec(), body: None }
+}
+
+fn http_check<'b>(
+    value: &Node,
+    fields: &mut Fields<'b>,
+    ground: &mut Ground<'_, '_>,
+    report: &mut Report,
+) -> Option<Check> {
+    let url = http_url(value, "http", ground, report);
+    let status = fields.take("status").map(|node| statuses(node, report));
+    let body = fields.text("body", report);
+    let body = match body {
+        Some((text, place)) => Some(ground.expand(text, (place, "body"), report)?),
+        None => None,
+    };
+    Some(Check::Http { url: url?, status: status.unwrap_or(STATUS.to_vec()), body })
+}
+
+fn http_url(node: &Node, what: &str, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<String> {
+    let written = text(node, what, report)?;
+    let expanded = ground.expand(written, (&node.place, what), report)?;
+    let problem = if !is_http(&expanded) && !expanded.starts_with('/') {
+        Problem::error(&node.place, format!("{} must be a path or a URL, but is {}", quoted(what), quoted(written)))
+            .hint("a path begins with \"/\", a URL with \"http://\"")
+    } else if let Some(url) = on_base(ground.url, &expanded) {
+        return Some(url);
+    } else {
+        Problem::error(&node.place, format!("there is no base URL for the path {}", quoted(written)))
+            .hint("give \"default_port\" or \"base_url\", or write a whole URL")
+    };
+    report.push(problem);
+    None
+}
+
+fn is_http(text: &str) -> bool {
+    text.starts_with("http://") || text.starts_with("https://")
+}
+
+/// Statuses: a number, a range as text, or a list of both.
+fn statuses(node: &Node, report: &mut Report) -> Vec<(u16, u16)> {
+    let items = match &node.value {
+        Value::List(_) => list(node, "status", report),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => std::slice::from_ref(node),
+    };
+    let ranges: Vec<_> = items
+        .iter()
+        .filter_map(|item| {
+            let range = match &item.value {
+                Value::Number(text) => {
+                    fields::whole(text).and_then(|code| u16::try_from(code).ok()).map(|code| (code, code))
+                }
+                Value::Text(text) => {
+                    let (from, to) = text.split_once('-').unwrap_or((text, text));
+                    from.trim().parse().ok().zip(to.trim().parse().ok())
+                }
+                Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+            };
+            let range = range.filter(|(from, to)| from <= to && (100..=599).contains(from) && *to <= 599);
+            if range.is_none() {
+                let problem = Problem::error(&item.place, "\"status\" must hold numbers or ranges from 100 to 599");
+                report.push(problem.hint("for example [200, \"300-399\"]"));
+            }
+            range
+        })
+        .collect();
+    if items.is_empty() {
+        report.error(&node.place, "\"status\" holds nothing that could pass");
+    }
+    ranges
+}
+
+fn tcp(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
+    if let Value::Number(_) = node.value {
+        let port = fields::port(node, "tcp", report)?;
+        return Some(Check::Tcp { host: "localhost".to_owned(), port });
+    }
+    let written = text(node, "tcp", report)?;
+    let expanded = ground.expand(written, (&node.place, "tcp"), report)?;
+    let (host, port) = expanded.rsplit_once(':').unwrap_or(("localhost", &expanded));
+    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+    match port.parse().ok().filter(|port| *port != 0 && !host.is_empty()) {
+        Some(port) => Some(Check::Tcp { host: host.to_owned(), port }),
+        None => {
+            let message = format!("\"tcp\" must be a port or \"host:port\", but is {}", quoted(written));
+            report.error(&node.place, message);
+            None
+        }
+    }
+}
+
+fn unix(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
+    let written = text(node, "unix", report)?;
+    let expanded = ground.expand(written, (&node.place, "unix"), report)?;
+    if expanded.is_empty() {
+        report.error(&node.place, "\"unix\" must be the path of a socket");
+        return None;
+    }
+    Some(Check::Unix { path: ground.root.join(expanded) })
+}
+
+fn exec(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
+    let words = match &node.value {
+        Value::Text(text) if text.contains(char::is_whitespace) => {
+            let problem = Problem::error(&node.place, "\"exec\" must be a list of texts: program and arguments");
+            report.push(problem.hint("for a line of shell write [\"sh\", \"-c\", \"…\"]"));
+            return None;
+        }
+        Value::Text(_) => text(node, "exec", report).map(|text| (text, &node.place)).into_iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => texts(node, "exec", report),
+    };
+    let mut argv = Vec::with_capacity(words.len());
+    for (word, place) in words {
+        argv.push(ground.expand(word, (place, "exec"), report)?);
+    }
+    if argv.first().is_none_or(String::is_empty) {
+        report.error(&node.place, "\"exec\" names no program");
+        return None;
+    }
+    Some(Check::Exec { argv })
+}
+
+impl Ground<'_, '_> {
+    fn expand(&mut self, text: &str, at: (&Place, &str), report: &mut Report) -> Option<String> {
+        self.names.expand_with_port(self.member, text, at, report)
+    }
+}

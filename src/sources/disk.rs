@@ -1,0 +1,53 @@
+//! The engine's way to the sources: reads on another thread, one reading at a time.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::mpsc;
+
+use super::reader::Reader;
+use crate::domain::Event;
+use crate::engine::ports::{Inbox, Sources};
+
+/// Reads from disk when told to. Orders that come during a reading lead to exactly one more, with the newest cause.
+#[derive(Debug)]
+pub struct DiskSources {
+    orders: mpsc::UnboundedSender<String>,
+}
+
+impl DiskSources {
+    /// Takes orders from now on, and answers them into `inbox`. To be called within a tokio runtime.
+    pub fn start(reader: Reader, inbox: Inbox) -> Self {
+        let (orders, incoming) = mpsc::unbounded_channel();
+        tokio::spawn(serve(reader, incoming, inbox));
+        Self { orders }
+    }
+}
+
+impl Sources for DiskSources {
+    fn read(&mut self, cause: String) {
+        // The other end lives as long as the runtime; without one nobody waits for an answer either.
+        let _ = self.orders.send(cause);
+    }
+}
+
+async fn serve(reader: Reader, mut orders: mpsc::UnboundedReceiver<String>, inbox: Inbox) {
+    let reader = Arc::new(Mutex::new(reader));
+    while let Some(mut cause) = orders.recv().await {
+        while let Ok(newer) = orders.try_recv() {
+            cause = newer;
+        }
+        let reader = Arc::clone(&reader);
+        let reading = tokio::task::spawn_blocking(move || {
+            // A reading that has panicked leaves nothing half done that the next one would mind.
+            reader.lock().unwrap_or_else(PoisonError::into_inner).read(cause)
+        });
+        match reading.await {
+            Ok(reading) => {
+                if inbox.send(Event::SourcesRead(reading)).is_err() {
+                    return;
+                }
+            }
+            Err(error) => tracing::error!("failed to read the sources, which stay as they were: {error}"),
+        }
+    }
+}

@@ -1,0 +1,141 @@
+//! One file: opened, judged by owner and mode, read, and taken apart. Every way of failing has a sentence.
+
+use std::ffi::OsString;
+use std::fs::{File, Metadata};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::dotenv::variables;
+use super::parse::{MAX_SOURCE, decode, is_blank, parse};
+use super::platform;
+use super::trust::Trust;
+use crate::domain::catalog::{Content, EnvFile, is_drop_in};
+use crate::domain::{Place, Problem};
+
+/// Reads the source at `path`, which users know as `name`; `None` if there is no such file. What is worth knowing
+/// beside its contents goes to `problems`.
+pub fn source(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) -> Option<Content> {
+    let place = Place::whole(name);
+    let (mut file, metadata) = match open(path) {
+        Ok(opened) => opened?,
+        Err(why) => return Some(Content::Broken(Problem::error(&place, why))),
+    };
+    match platform::trust(&file, &metadata) {
+        Trust::Full => {}
+        Trust::GroupMayWrite => {
+            let note = Problem::note(&place, "the file's group may write to it");
+            problems.push(note.hint("if that is not meant, run chmod g-w on it"));
+        }
+        Trust::None { why, hint } => return Some(Content::Refused(Problem::error(&place, why).hint(hint))),
+    }
+    Some(match bytes(&mut file).map_err(|why| Problem::error(&place, why)).and_then(|bytes| decode(name, bytes)) {
+        Ok(text) if is_blank(&text) => Content::Empty,
+        Ok(text) => match parse(name, &text) {
+            Ok(node) => Content::Parsed(node, text.into()),
+            Err(problem) => Content::Broken(problem),
+        },
+        Err(problem) => Content::Broken(problem),
+    })
+}
+
+/// Reads the variables of the file at `path`, which users know as `name`; `None` if there is no such file. Lines that
+/// say nothing go to `problems`.
+pub fn environment(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) -> Option<EnvFile> {
+    let mut file = match open(path) {
+        Ok(opened) => opened?.0,
+        Err(why) => return Some(Err(why)),
+    };
+    let read = bytes(&mut file).and_then(|bytes| {
+        decode(name, bytes).map_err(|problem| match problem.place {
+            Some(place) if place.line > 0 => format!("{} in line {}", problem.message, place.line),
+            Some(_) | None => problem.message,
+        })
+    });
+    Some(read.map(|text| {
+        let found = variables(&text);
+        for (line, slip) in found.slips {
+            let place = Place { file: Arc::clone(name), line, column: 1 };
+            let excerpt = text.lines().nth(line as usize - 1).unwrap_or_default();
+            problems.push(Problem::warning(&place, slip).hint("the line is passed over").excerpt(excerpt));
+        }
+        found.set
+    }))
+}
+
+/// A drop-in as the folder lists it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Listed {
+    /// The file's name; its bytes give the order.
+    pub name: OsString,
+    /// Whether it is a symbolic link.
+    pub link: bool,
+}
+
+/// The drop-ins of `folder` in the order of their names' bytes; none if there is no such folder. Fails, in words, if
+/// the folder is there but can't be listed.
+pub fn list(folder: &Path) -> Result<Vec<Listed>, String> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return match dangling(folder) {
+                Some(target) => Err(leads_nowhere(&target)),
+                None => Ok(Vec::new()),
+            };
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
+            return Err("it is not a folder".to_owned());
+        }
+        Err(error) => return Err(format!("the folder can't be listed: {}", reason(&error))),
+    };
+    let mut listed = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|error| format!("the folder can't be listed: {}", reason(&error)))?;
+        if is_drop_in(&entry.file_name()) {
+            // Whose type can't be told may be a link.
+            let link = entry.file_type().map_or(true, |kind| kind.is_symlink());
+            listed.push(Listed { name: entry.file_name(), link });
+        }
+    }
+    listed.sort();
+    Ok(listed)
+}
+
+/// An error of the system as a fragment: "permission denied".
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut chars = text.chars();
+    chars.next().map(|first| first.to_lowercase().chain(chars).collect()).unwrap_or_default()
+}
+
+fn open(path: &Path) -> Result<Option<(File, Metadata)>, String> {
+    let opened = platform::open(path).and_then(|file| file.metadata().map(|metadata| (file, metadata)));
+    match opened {
+        Ok((_, metadata)) if metadata.is_dir() => Err("it is a folder, not a file".to_owned()),
+        Ok((_, metadata)) if !metadata.is_file() => Err("it is a device or pipe, not a file".to_owned()),
+        Ok(opened) => Ok(Some(opened)),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            dangling(path).map_or(Ok(None), |target| Err(leads_nowhere(&target)))
+        }
+        Err(error) => Err(format!("the file can't be read: {}", reason(&error))),
+    }
+}
+
+fn bytes(file: &mut File) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    // One byte more than is allowed, to tell that it is too much.
+    let most = MAX_SOURCE as u64 + 1;
+    match file.take(most).read_to_end(&mut bytes) {
+        Ok(_) => Ok(bytes),
+        Err(error) => Err(format!("the file can't be read: {}", reason(&error))),
+    }
+}
+
+fn dangling(path: &Path) -> Option<PathBuf> {
+    std::fs::read_link(path).ok()
+}
+
+fn leads_nowhere(target: &Path) -> String {
+    format!("the link leads to {}, which is not there", target.display())
+}

@@ -1,0 +1,237 @@
+//! One reading of everything that the catalog is made of, in an order that misses no change: first it is watched, then
+//! it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::file;
+use super::locate::Location;
+use super::platform::{VENV_PYTHON, is_executable};
+use crate::domain::catalog::{Content, InUse, Reading, Role, SourceFile, Surroundings, resolve, root_of};
+use crate::domain::{Place, Problem};
+use crate::engine::ports::{Followed, Watches};
+
+/// How often a folder is read again that changes while it is read.
+const LISTINGS: usize = 3;
+
+/// Reads all sources, as often as asked.
+pub struct Reader {
+    location: Location,
+    root: Option<PathBuf>,
+    environment: BTreeMap<String, String>,
+    watches: Box<dyn Watches>,
+    before: Before,
+}
+
+/// What an earlier reading found, as far as the next one needs it.
+#[derive(Default)]
+struct Before {
+    root: Option<PathBuf>,
+    sources: BTreeSet<PathBuf>,
+    links: BTreeSet<PathBuf>,
+    env_files: BTreeSet<PathBuf>,
+}
+
+/// Does not watch: for a single reading, of which nobody wants to know when it is out of date.
+#[derive(Debug)]
+pub struct Unwatched;
+
+impl Watches for Unwatched {
+    fn follow(&mut self, _followed: &Followed) {}
+}
+
+impl Reader {
+    /// A reader of what is at `location`.
+    ///
+    /// `root` is the command line's, absolute; `environment` is what services inherit.
+    pub fn new(
+        location: Location,
+        root: Option<PathBuf>,
+        environment: BTreeMap<String, String>,
+        watches: Box<dyn Watches>,
+    ) -> Self {
+        Self { location, root, environment, watches, before: Before::default() }
+    }
+
+    /// Reads everything, because of `cause`. It blocks, as reading does.
+    pub fn read(&mut self, cause: String) -> Reading {
+        let mut problems = Vec::new();
+        let (files, unlisted) = self.sources(&mut problems);
+        let surroundings = Arc::new(self.surroundings(&files));
+        self.before.root = Some(surroundings.root.clone());
+        self.before.sources = files.iter().map(|file| file.path.clone()).collect();
+        Reading { files, surroundings, unlisted, problems, cause }
+    }
+
+    fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<SourceFile>, bool) {
+        for _ in 1..LISTINGS {
+            let listed = self.list();
+            let mut found = Vec::new();
+            let files = self.read_listed(&listed, &mut found);
+            // A file that is renamed meanwhile would be seen twice, or not at all.
+            if self.list() == listed {
+                problems.append(&mut found);
+                return (files, self.note_unlisted(&listed, problems));
+            }
+        }
+        // What goes on changing is told by the watch, and read again then.
+        let listed = self.list();
+        (self.read_listed(&listed, problems), self.note_unlisted(&listed, problems))
+    }
+
+    fn list(&mut self) -> Result<Vec<file::Listed>, String> {
+        self.follow();
+        let listed = file::list(&self.location.drop_ins);
+        let links = listed.iter().flatten().filter(|entry| entry.link);
+        let links = links.map(|entry| self.location.drop_ins.join(&entry.name)).collect();
+        if links != self.before.links {
+            self.before.links = links;
+            self.follow();
+        }
+        listed
+    }
+
+    fn note_unlisted(&self, listed: &Result<Vec<file::Listed>, String>, problems: &mut Vec<Problem>) -> bool {
+        if let Err(why) = listed {
+            let place = Place::whole(&self.name(&self.location.drop_ins));
+            problems.push(Problem::error(&place, why).hint("what was read from it before stays in use"));
+        }
+        listed.is_err()
+    }
+
+    fn read_listed(&self, listed: &Result<Vec<file::Listed>, String>, problems: &mut Vec<Problem>) -> Vec<SourceFile> {
+        let drop_ins = listed.iter().flatten().map(|entry| (self.location.drop_ins.join(&entry.name), Role::DropIn));
+        let paths = std::iter::once((self.location.main.clone(), Role::Main)).chain(drop_ins);
+        paths
+            .filter_map(|(path, role)| {
+                let name = self.name(&path);
+                // A file that is gone since the folder was listed is simply absent.
+                let content = file::source(&name, &path, problems)?;
+                Some(SourceFile { name, path, role, content })
+            })
+            .collect()
+    }
+
+    fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {
+        let folder = &self.location.folder;
+        let root = root_of(files, folder, self.root.as_deref());
+        let root = root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone());
+        let mut surroundings = Surroundings {
+            python: python(&root, self.environment.get("PATH").map(String::as_str)),
+            root,
+            environment: self.environment.clone(),
+            ..Surroundings::default()
+        };
+        surroundings.dotenv = self.dotenv(&mut surroundings.problems);
+        let mut named: BTreeSet<_> = resolve(files, &surroundings, &InUse::default()).env_files.into_iter().collect();
+        if self.may_be_held(files) {
+            named.append(&mut self.before.env_files);
+        }
+        self.before.env_files = named;
+        self.follow();
+        for path in &self.before.env_files {
+            let contents = file::environment(&self.name(path), path, &mut surroundings.problems);
+            surroundings
+                .env_files
+                .insert(path.clone(), contents.unwrap_or_else(|| Err("there is no such file".to_owned())));
+        }
+        surroundings
+    }
+
+    /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
+    fn may_be_held(&self, files: &[SourceFile]) -> bool {
+        let parsed: BTreeSet<_> =
+            files.iter().filter(|file| matches!(file.content, Content::Parsed(..))).map(|file| &file.path).collect();
+        files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path))
+    }
+
+    fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+        let path = self.dotenv_path();
+        let name = self.name(&path);
+        match file::environment(&name, &path, problems) {
+            Some(Ok(set)) => set.into_iter().map(|(name, value, _)| (name, value)).collect(),
+            Some(Err(why)) => {
+                problems.push(Problem::warning(&Place::whole(&name), why).hint("its variables are not in use"));
+                Vec::new()
+            }
+            None => Vec::new(),
+        }
+    }
+
+    fn follow(&mut self) {
+        let mut files: BTreeSet<_> = self.before.links.union(&self.before.env_files).cloned().collect();
+        files.extend([self.location.main.clone(), self.dotenv_path()]);
+        let folders = BTreeSet::from([self.location.drop_ins.clone()]);
+        self.watches.follow(&Followed { files, folders });
+    }
+
+    fn dotenv_path(&self) -> PathBuf {
+        self.location.folder.join(".env")
+    }
+
+    fn name(&self, path: &Path) -> Arc<str> {
+        self.location.name(path).into()
+    }
+}
+
+/// What `{python}` stands for: the virtual environment's under `root`, else the first name that is on the path.
+fn python(root: &Path, search: Option<&str>) -> String {
+    let of_root = root.join(VENV_PYTHON);
+    if is_executable(&of_root) {
+        return of_root.to_string_lossy().into_owned();
+    }
+    let is_on_path = |name: &&str| {
+        search.is_some_and(|search| std::env::split_paths(search).any(|folder| is_executable(&folder.join(name))))
+    };
+    // With neither, the name that its absence is best reported by.
+    ["python3", "python"].into_iter().find(is_on_path).unwrap_or("python3").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sources::locate::Asked;
+    use std::fs;
+
+    fn reader(folder: &Path) -> Reader {
+        let config = Some(folder.join("services.json"));
+        let asked = Asked { config, working_directory: folder.to_owned(), user_folder: None };
+        Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched))
+    }
+
+    #[test]
+    fn files_that_a_source_named_are_still_read_while_it_may_be_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let (main, env) = (folder.path().join("services.json"), folder.path().join("x.env"));
+        fs::write(&env, "A=1").unwrap();
+        let mut reader = reader(folder.path());
+        for (text, still_read) in [(Some("{\"a\": "), true), (Some(" "), true), (None, true), (Some("{}"), false)] {
+            reader.before =
+                Before { sources: [main.clone()].into(), env_files: [env.clone()].into(), ..Before::default() };
+            match text {
+                Some(text) => fs::write(&main, text).unwrap(),
+                None => fs::remove_file(&main).unwrap(),
+            }
+            let reading = reader.read("a test".to_owned());
+            let expected = still_read.then(|| Ok(vec![("A".to_owned(), "1".to_owned(), 1)]));
+            assert_eq!(reading.surroundings.env_files.get(&env), expected.as_ref(), "{text:?}");
+            assert_eq!(reader.before.env_files.contains(&env), still_read, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_of_variables_that_cannot_be_read_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut reader = reader(folder.path());
+        let missing = folder.path().join("missing.env");
+        let binary = folder.path().join("binary.env");
+        fs::write(&binary, b"A=1\nB=\xff").unwrap();
+        reader.before.env_files = [missing.clone(), binary.clone(), folder.path().to_owned()].into();
+        reader.before.sources = [missing.clone()].into();
+        let read = reader.read("a test".to_owned()).surroundings.env_files.clone();
+        assert_eq!(read[&missing], Err("there is no such file".to_owned()));
+        assert_eq!(read[&binary], Err("the byte 0xff is not valid UTF-8 in line 2".to_owned()));
+        assert_eq!(read[folder.path()], Err("it is a folder, not a file".to_owned()));
+    }
+}

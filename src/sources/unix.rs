@@ -1,0 +1,103 @@
+//! What only Unix knows of files: owners, modes, opening without waiting.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{Access, OFlags, access};
+
+use super::trust::Trust;
+
+/// Where a virtual environment has its interpreter.
+pub const VENV_PYTHON: &str = ".venv/bin/python";
+
+/// Opens a file for reading; a pipe that nobody writes to does not hold it up.
+pub fn open(path: &Path) -> io::Result<File> {
+    let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
+    OpenOptions::new().read(true).custom_flags(flags).open(path)
+}
+
+/// Whether `path` is a program.
+pub fn is_executable(path: &Path) -> bool {
+    path.is_file() && access(path, Access::EXEC_OK).is_ok()
+}
+
+/// Whether what `file` says may be run in this user's name.
+pub fn trust(file: &File, metadata: &Metadata) -> Trust {
+    if has_no_modes(file) {
+        return Trust::Full;
+    }
+    judge(metadata.uid(), metadata.mode(), rustix::process::geteuid().as_raw())
+}
+
+fn judge(owner: u32, mode: u32, me: u32) -> Trust {
+    if owner != me && owner != 0 {
+        Trust::None {
+            why: format!("the file belongs to another user (uid {owner})"),
+            hint: "what it says would run in your name: check it, then make it yours with chown",
+        }
+    } else if mode & 0o002 != 0 {
+        Trust::None {
+            why: format!("every user may write to the file (mode {:03o})", mode & 0o777),
+            hint: "check what it says, then run chmod o-w on it",
+        }
+    } else if mode & 0o020 != 0 {
+        Trust::GroupMayWrite
+    } else {
+        Trust::Full
+    }
+}
+
+/// Whether the file system makes modes up, because it stores none.
+#[cfg(target_os = "linux")]
+fn has_no_modes(file: &File) -> bool {
+    /// FAT, exFAT, NTFS (two drivers), NTFS and others by FUSE's block driver, SMB (three drivers), VirtualBox' and
+    /// VMware's shared folders, and 9p, by which WSL shows the drives of Windows: numbers from statfs(2).
+    const WITHOUT: [u32; 11] = [
+        0x4d44,
+        0x2011_bab0,
+        0x5346_544e,
+        0x7366_746e,
+        0x6573_5546,
+        0x517b,
+        0xff53_4d42,
+        0xfe53_4d42,
+        0x786f_4256,
+        0xbacb_acbc,
+        0x0102_1997,
+    ];
+    // The number is 32 bits wide, whatever the width of the field.
+    rustix::fs::fstatfs(file).is_ok_and(|system| WITHOUT.contains(&(system.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_no_modes(_file: &File) -> bool {
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_others_cannot_write_is_trusted() {
+        for (owner, mode, me, trusted) in [
+            (1000, 0o644, 1000, true),
+            (1000, 0o600, 1000, true),
+            (1000, 0o664, 1000, true),
+            (0, 0o644, 1000, true),
+            (0, 0o644, 0, true),
+            (1000, 0o644, 0, false),
+            (1001, 0o600, 1000, false),
+            (1000, 0o646, 1000, false),
+            (0, 0o666, 1000, false),
+            (1001, 0o666, 1000, false),
+        ] {
+            let trust = judge(owner, mode, me);
+            assert_eq!(!matches!(trust, Trust::None { .. }), trusted, "{owner} {mode:o} {me}: {trust:?}");
+        }
+        assert!(matches!(judge(1000, 0o664, 1000), Trust::GroupMayWrite));
+        assert!(matches!(judge(1000, 0o644, 1000), Trust::Full));
+    }
+}

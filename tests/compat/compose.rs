@@ -1,0 +1,1 @@
+//! Our own files in the same formats.
