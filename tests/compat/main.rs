@@ -6,6 +6,8 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod compose;
+mod bookshop;
+mod environment;
+mod mistakes;
 mod real;
 mod sources;

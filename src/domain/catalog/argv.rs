@@ -21,8 +21,8 @@ pub(super) fn read(
     let arguments = args.map(|args| texts(args, "args", report)).unwrap_or_default();
     let shell = fields.flag("shell", report).filter(|(flag, _)| *flag);
     let Some(command) = fields.take("command") else {
-        // What the type needs has been said; a type that needs nothing leaves the command to the service.
-        if whole.needs.is_empty() {
+        // That the type is unknown, or what it needs, has been said.
+        if whole.needs.is_empty() && context.type_is_known {
             let problem = Problem::error(context.place, "this service has no command");
             report.push(problem.hint("add \"command\": [\"program\", \"argument\"], or a \"type\" that brings one"));
         }

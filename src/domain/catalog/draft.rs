@@ -81,6 +81,11 @@ impl<'a> Draft<'a> {
         draft
     }
 
+    /// Whether there is a type of that name; without one, it is a process as it is written.
+    pub fn type_is_known(&self) -> bool {
+        !self.layers.is_empty()
+    }
+
     /// The service with the defaults of its type.
     pub fn whole(&self, port: PortSlot, places: Places<'_>, report: &mut Report) -> Whole {
         let filler = Filler {
@@ -122,7 +127,7 @@ fn type_of<'a>(node: &Node, list: List, types: &Types<'a>, report: &mut Report) 
     };
     problem.hint = hint;
     report.push(problem);
-    (name.to_owned(), types.layers("process"))
+    (name.to_owned(), layers)
 }
 
 /// What `override`s make of a service's object.

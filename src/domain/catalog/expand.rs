@@ -16,6 +16,8 @@ pub(super) enum Failure {
     NoPort,
     /// The result would be too long.
     TooLong,
+    /// It needs something that is in error itself, and has been told.
+    Told,
 }
 
 /// What stands in a text in place of something else.

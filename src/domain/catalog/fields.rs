@@ -129,12 +129,15 @@ impl<'a> Fields<'a> {
 
     /// Notes every name that nobody asked for.
     pub fn finish(self, report: &mut Report) {
-        for entry in self.node.entries() {
-            if !self.known.contains(&*entry.key) {
-                let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
+        /// Who has more of them has not mistyped, and looking for neighbours takes its time.
+        const MOST_HINTS: usize = 50;
+        let unknown = self.node.entries().iter().filter(|entry| !self.known.contains(&*entry.key));
+        for (count, entry) in unknown.enumerate() {
+            let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
+            if count < MOST_HINTS {
                 problem.hint = did_you_mean(&entry.key, self.known.iter().copied());
-                report.push(problem);
             }
+            report.push(problem);
         }
     }
 }

@@ -130,7 +130,9 @@ impl Merging<'_, '_> {
             return CommandOrigin::Own;
         }
         let takes_args = asked.contains("args");
-        if let Some(node) = self.filler.fill(&template.node, Reading::Plain, report) {
+        if let Some(node) = self.filler.fill(&template.node, Reading::Plain, report)
+            && !matches!(&node.value, Value::List(words) if words.is_empty())
+        {
             self.entries.insert(template.key.clone(), Entry { node, ..template.clone() });
         }
         CommandOrigin::Type { takes_args }

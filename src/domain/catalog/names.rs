@@ -31,6 +31,8 @@ pub(super) struct Names<'a> {
     known: HashMap<(usize, Quantity), Slot>,
     open: Vec<(usize, Quantity)>,
     reports: Vec<Report>,
+    /// How many loops and endless chains have been reported.
+    told: usize,
 }
 
 /// Something that can have a value.
@@ -80,6 +82,7 @@ impl<'a> Names<'a> {
             environment: &surroundings.environment,
             known: HashMap::new(),
             open: Vec::new(),
+            told: 0,
         }
     }
 
@@ -177,10 +180,12 @@ impl<'a> Names<'a> {
     }
 
     fn expanded(&mut self, member: usize, text: &str, braces: bool) -> Result<String, Failure> {
-        expand(text, braces, |name| match name {
+        let told = self.told;
+        let expanded = expand(text, braces, |name| match name {
             Name::Variable(name) => self.lookup(member, name),
             Name::Port => self.value(member, Quantity::Port).map(|port| port.variable()),
-        })
+        });
+        expanded.map_err(|failure| if self.told > told { Failure::Told } else { failure })
     }
 
     /// What `name` stands for in the definition of `member`: its own names come first.
@@ -224,6 +229,7 @@ impl<'a> Names<'a> {
             }
         };
         if self.open.len() == DEEPEST {
+            self.told += 1;
             let (asking, its) = *self.open.last()?;
             if let Some(place) = self.place_of(asking, its) {
                 let message = format!("this refers to others through more than {DEEPEST} steps");
@@ -334,6 +340,7 @@ impl<'a> Names<'a> {
     /// An error for every service of the loop that closes with this quantity.
     fn report_loop(&mut self, member: usize, quantity: Quantity) {
         let Some(start) = self.open.iter().position(|open| *open == (member, quantity)) else { return };
+        self.told += 1;
         let circle: Vec<_> = self.open[start..].to_vec();
         let mut words: Vec<_> = circle.iter().map(|(member, quantity)| self.describe(*member, *quantity)).collect();
         words.push(self.describe(member, quantity));
@@ -415,14 +422,13 @@ fn port_in(value: &SettingValue, place: &Place, what: &str, report: &mut Report)
 
 fn explain(failure: &Failure, place: &Place, what: &str, report: &mut Report) {
     let what = quoted(what);
-    report.warning(
-        place,
-        match failure {
-            Failure::Unknown(name) => format!("nothing is known by the name {}; {what} is left out", quoted(name)),
-            Failure::NoPort => format!("there is no port for {{port}}; {what} is left out"),
-            Failure::TooLong => format!("{what} would get too long and is left out"),
-        },
-    );
+    let message = match failure {
+        Failure::Unknown(name) => format!("nothing is known by the name {}; {what} is left out", quoted(name)),
+        Failure::NoPort => format!("there is no port for {{port}}; {what} is left out"),
+        Failure::TooLong => format!("{what} would get too long and is left out"),
+        Failure::Told => return,
+    };
+    report.warning(place, message);
 }
 
 /// The environment that all services get, shared by them.

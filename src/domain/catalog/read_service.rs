@@ -79,6 +79,8 @@ pub(super) struct Context<'s> {
     pub place: &'s Place,
     /// The name of its type.
     pub type_name: &'s str,
+    /// Whether there is such a type.
+    pub type_is_known: bool,
     /// Where it runs unless it says so: absolute.
     pub folder: &'s Path,
     /// Where relative paths start: absolute.

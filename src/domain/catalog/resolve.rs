@@ -325,6 +325,7 @@ impl<'r> Rounds<'r, '_> {
             id: &draft.id,
             place: &draft.place,
             type_name: &draft.type_name,
+            type_is_known: draft.type_is_known(),
             folder: &draft.folder,
             root: &self.places.surroundings.root,
             env_files: &self.places.surroundings.env_files,

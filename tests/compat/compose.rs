@@ -1,1 +1,0 @@
-//! Our own files in the same formats.
