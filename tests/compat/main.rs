@@ -8,6 +8,8 @@
 
 mod bookshop;
 mod environment;
+mod fallback;
 mod mistakes;
 mod real;
 mod sources;
+mod types;

@@ -49,6 +49,8 @@ impl Judgement<'_, '_> {
         let stays = |id: &ServiceId| (self.kept)(id) || !self.wrong.contains_key(id);
         let mut available: BTreeSet<&ServiceId> =
             self.needs.iter().map(|needs| needs.id).filter(|id| stays(id)).collect();
+        // Who is in a circle has been told about the others in it.
+        let tied: BTreeSet<ServiceId> = self.wrong.keys().cloned().collect();
         let mut judged: BTreeSet<usize> = BTreeSet::new();
         let mut dependents: HashMap<&ServiceId, Vec<usize>> = HashMap::new();
         for (index, needs) in self.needs.iter().enumerate() {
@@ -64,6 +66,9 @@ impl Judgement<'_, '_> {
             let problems: Vec<_> = lacking
                 .filter_map(|(on, place)| {
                     let place = (*place)?;
+                    if defined.contains(on) && tied.contains(*id) {
+                        return None;
+                    }
                     if defined.contains(on) {
                         return Some(Problem::error(
                             place,

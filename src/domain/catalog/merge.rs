@@ -215,3 +215,64 @@ fn word(node: &Node) -> Option<(Arc<str>, Place)> {
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::Value as Json;
+
+    fn node(json: &Json, place: &Place) -> Node {
+        let value = match json {
+            Json::Null => Value::Null,
+            Json::Bool(flag) => Value::Bool(*flag),
+            Json::Number(number) => Value::Number(number.to_string().into()),
+            Json::String(text) => Value::Text(text.as_str().into()),
+            Json::Array(items) => Value::List(items.iter().map(|item| node(item, place)).collect()),
+            Json::Object(entries) => {
+                let entry = |(key, value): (&String, &Json)| Entry {
+                    key: key.as_str().into(),
+                    key_place: place.clone(),
+                    node: node(value, place),
+                };
+                Value::Map(entries.iter().map(entry).collect())
+            }
+        };
+        Node { place: place.clone(), value }
+    }
+
+    fn json() -> impl Strategy<Value = Json> {
+        let leaf = prop_oneof![Just(Json::Null), any::<bool>().prop_map(Json::from), (0..9u8).prop_map(Json::from)];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Json::from),
+                proptest::collection::btree_map("[a-d]", inner, 0..4)
+                    .prop_map(|map| Json::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn a_patch_does_what_the_standard_says_and_every_value_keeps_its_origin(target in json(), patch in json()) {
+            let (old, new) = (Place::whole(&"old".into()), Place::whole(&"new".into()));
+            let patched = patched(&node(&target, &old), &node(&patch, &new));
+            let mut expected = target;
+            json_patch::merge(&mut expected, &patch);
+            prop_assert_eq!(&patched, &node(&expected, &old));
+            let mut open = vec![(&patched, Some(&patch))];
+            while let Some((at, patch)) = open.pop() {
+                if let (Value::Bool(_) | Value::Number(_) | Value::List(_), Some(_)) = (&at.value, patch) {
+                    prop_assert_eq!(&at.place, &new);
+                }
+                let inner = |entry: &Entry| patch.and_then(|patch| patch.get(&*entry.key));
+                for entry in at.entries() {
+                    match inner(entry) {
+                        Some(patch) => open.push((&entry.node, Some(patch))),
+                        None => prop_assert_eq!(&entry.node.place, &old),
+                    }
+                }
+            }
+        }
+    }
+}
