@@ -14,7 +14,8 @@ pub struct CatalogDiff {
     pub removed: Vec<ServiceId>,
     /// Services that are in both and differ in meaning.
     pub changed: Vec<(ServiceId, ServiceDiff)>,
-    /// Whether headings, the order of services or the agent's settings differ.
+    /// Whether headings or the agent's settings differ. The order of services has no meaning: it follows the names of
+    /// files.
     pub frame: bool,
 }
 
@@ -31,12 +32,7 @@ impl CatalogDiff {
                 (!diff.is_empty()).then(|| (id.clone(), diff))
             })
             .collect();
-        let same_order = || {
-            let kept_old = old.services.keys().filter(|id| new.services.contains_key(*id));
-            let kept_new = new.services.keys().filter(|id| old.services.contains_key(*id));
-            kept_old.eq(kept_new)
-        };
-        let frame = old.groups != new.groups || old.agent != new.agent || !same_order();
+        let frame = old.groups != new.groups || old.agent != new.agent;
         Self { added, removed, changed, frame }
     }
 
@@ -64,7 +60,7 @@ impl CatalogDiff {
             }
         }
         if self.frame {
-            parts.push("groups, order or agent settings changed".to_owned());
+            parts.push("groups or agent settings changed".to_owned());
         }
         parts.join("; ")
     }

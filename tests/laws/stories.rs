@@ -322,7 +322,7 @@ fn a_removed_source_stops_its_service_after_its_dependents() {
     world.pass(Duration::from_millis(1_500));
     assert_eq!(world.process("db"), ProcessState::Running, "it may be about to come back");
     world.pass(second(30));
-    assert!(world.children.values().all(|child| !child.main));
+    assert!(world.children.values().all(|child| !child.main), "{:#?}", world.snapshot().services);
     assert!(world.snapshot().service("db").is_none());
 }
 

@@ -477,5 +477,5 @@ impl World {
 }
 
 fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String) -> Reading {
-    Reading { files, surroundings: Arc::new(surroundings), cause }
+    Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause }
 }

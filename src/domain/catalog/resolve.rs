@@ -380,9 +380,8 @@ impl<'r> Rounds<'r, '_> {
             };
             members.push((draft.id.clone(), held));
         }
-        let present: BTreeSet<ServiceId> = members.iter().map(|(id, _)| id.clone()).collect();
         for (id, held) in members {
-            let service = as_of_now(&held.service, &present, &round.shared);
+            let service = as_of_now(&held.service, &round.shared);
             resolution.catalog.services.insert(id.clone(), service);
             resolution.in_use.services.insert(id, held);
         }
@@ -390,22 +389,14 @@ impl<'r> Rounds<'r, '_> {
     }
 }
 
-/// A last good definition in the catalog of today: with today's shared environment, without needs that nobody has.
-fn as_of_now(service: &Arc<Service>, present: &BTreeSet<ServiceId>, shared: &Shared) -> Arc<Service> {
-    let spawn = match &service.kind {
+/// A last good definition in the catalog of today: with today's shared environment. A need that nobody has any more stays:
+/// whoever needs what is gone waits for it.
+fn as_of_now(service: &Arc<Service>, shared: &Shared) -> Arc<Service> {
+    match &service.kind {
         Kind::Process(spawn) if spawn.shared_env != *shared => {
-            Some(Arc::new(Spawn { shared_env: Arc::clone(shared), ..(**spawn).clone() }))
+            let spawn = Arc::new(Spawn { shared_env: Arc::clone(shared), ..(**spawn).clone() });
+            Arc::new(Service { kind: Kind::Process(spawn), ..(**service).clone() })
         }
-        Kind::Process(_) | Kind::External | Kind::Detached | Kind::Settings => None,
-    };
-    let lacks = service.depends_on.iter().any(|need| !present.contains(&need.id));
-    if spawn.is_none() && !lacks {
-        return Arc::clone(service);
+        Kind::Process(_) | Kind::External | Kind::Detached | Kind::Settings => Arc::clone(service),
     }
-    let mut service = (**service).clone();
-    service.depends_on.retain(|need| present.contains(&need.id));
-    if let Some(spawn) = spawn {
-        service.kind = Kind::Process(spawn);
-    }
-    Arc::new(service)
 }
