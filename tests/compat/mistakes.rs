@@ -26,7 +26,7 @@ fn a_value_of_the_wrong_kind_is_told_where_it_stands() {
         (r#""name": 5"#, r#"2:9: "name" must be text, but is a number"#),
         (r#""enabled": "yes""#, r#"2:12: "enabled" must be true or false, but is text"#),
         (r#""tags": "x""#, r#"2:9: "tags" must be a list, but is text"#),
-        (r#""tags": ["x", 1]"#, r#"2:15: "element of tags" must be text, but is a number"#),
+        (r#""tags": ["x", 1]"#, r#"2:15: an element of "tags" must be text, but is a number"#),
         (r#""env": []"#, r#"2:8: "env" must be an object, but is a list"#),
         (r#""env": {"A": [1]}"#, r#"2:14: "A" must be text, a number, true, false or null, but is a list"#),
         (r#""env": {"A=B": "1"}"#, "2:9: the name of a variable must not hold an equals sign"),

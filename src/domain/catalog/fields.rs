@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::durations;
-use super::report::{Report, did_you_mean, quoted};
+use super::report::{MOST_HINTS, Report, did_you_mean, quoted};
 use crate::domain::{Node, Place, Problem, Value};
 
 /// An object that is being read. A field that is absent or `null` is `None`; so is one with a mistake, after a report.
@@ -129,8 +129,6 @@ impl<'a> Fields<'a> {
 
     /// Notes every name that nobody asked for.
     pub fn finish(self, report: &mut Report) {
-        /// Who has more of them has not mistyped, and looking for neighbours takes its time.
-        const MOST_HINTS: usize = 50;
         let unknown = self.node.entries().iter().filter(|entry| !self.known.contains(&*entry.key));
         for (count, entry) in unknown.enumerate() {
             let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
@@ -157,7 +155,7 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, report: &mut Report) -> Optio
     match &node.value {
         // No argument, variable or path of a process can hold it.
         Value::Text(text) if text.contains('\0') => {
-            report.error(&node.place, format!("{} holds a NUL character", quoted(what)));
+            report.error(&node.place, format!("{} holds a NUL character", shown(what)));
             None
         }
         Value::Text(text) => Some(text),
@@ -181,7 +179,7 @@ pub(super) fn list<'a>(node: &'a Node, what: &str, report: &mut Report) -> &'a [
 
 /// `node` as a list of texts.
 pub(super) fn texts<'a>(node: &'a Node, what: &str, report: &mut Report) -> Vec<(&'a str, &'a Place)> {
-    let element = format!("element of {what}");
+    let element = format!("{ELEMENT}{what}");
     list(node, what, report)
         .iter()
         .filter_map(|item| text(item, &element, report).map(|text| (text, &item.place)))
@@ -262,6 +260,17 @@ pub(super) fn whole(number: &str) -> Option<u64> {
     })
 }
 
+/// What the name of something begins with that has no name of its own.
+const ELEMENT: &str = "an element of ";
+
+/// A name as it stands in a message.
+fn shown(what: &str) -> String {
+    match what.strip_prefix(ELEMENT) {
+        Some(list) => format!("{ELEMENT}{}", quoted(list)),
+        None => quoted(what),
+    }
+}
+
 fn wrong(what: &str, right: &str, node: &Node) -> String {
-    format!("{} must be {right}, but is {}", quoted(what), node.kind())
+    format!("{} must be {right}, but is {}", shown(what), node.kind())
 }

@@ -181,7 +181,7 @@ impl<'a> Reader<'a, '_> {
         let shallow = entries.iter().map(|entry| {
             let inner = if LISTS.iter().any(|(key, _)| *key == &*entry.key) {
                 // A map of services has keys of its own; what stands behind them belongs to the services.
-                let names = entry.node.entries().iter().map(|inner| bare(inner)).collect();
+                let names = entry.node.entries().iter().map(bare).collect();
                 Node { place: entry.node.place.clone(), value: Value::Map(names) }
             } else {
                 entry.node.clone()
@@ -212,12 +212,9 @@ impl<'a> Reader<'a, '_> {
 
     fn id_of_drop_in(&self) -> Fallback<'a> {
         match self.file.role {
-            Role::DropIn => self
-                .file
-                .path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .map_or(Fallback::None, |stem| Fallback::FileName(stem)),
+            Role::DropIn => {
+                self.file.path.file_stem().and_then(|stem| stem.to_str()).map_or(Fallback::None, Fallback::FileName)
+            }
             Role::Main | Role::Include | Role::Profile => Fallback::None,
         }
     }
