@@ -192,6 +192,30 @@ fn what_there_is_to_run_must_be_said() {
 }
 
 #[test]
+fn a_whole_line_as_the_program_is_told() {
+    let told = told(r#"{"services": [{"id": "a", "command": "npm run dev"}, {"id": "b", "command": "/a b/c"}]}"#);
+    assert_eq!(
+        told,
+        [r#"1:38: the program's name has a space in it: "npm run dev" (write a list: ["program", "argument"])"#]
+    );
+}
+
+#[test]
+fn a_catalog_may_have_a_name_and_a_service_may_have_anything() {
+    let named = drop_in("x.json", r#"{"name": "my changes", "types": {"t": {"command": ["t"]}}}"#);
+    let resolution = resolved(&[named, drop_in("y.json", r#"{"type": "t", "agent": 1, "overrides": {}}"#)]);
+    assert_eq!(
+        problems(&resolution, Severity::Note),
+        [
+            r#"services.d/x.json:1:2: unknown key "name""#,
+            r#"services.d/y.json:1:15: unknown key "agent""#,
+            r#"services.d/y.json:1:27: unknown key "overrides""#,
+        ]
+    );
+    assert_eq!(super::sources::spawn(&resolution, "y").argv, ["t"]);
+}
+
+#[test]
 fn all_mistakes_are_told_at_once_each_with_its_line() {
     let text = "[\n  {\"id\": \"a\", \"command\": [\"a\"], \"name\": 1,\n   \"tags\": 2},\n  {\"id\": \"b\", \"command\": [\"b\"]}\n]";
     let resolution = resolved(&[main_file(text)]);

@@ -1,7 +1,6 @@
 //! Reads the fields of an object: each by its name and kind, every mistake reported at its place, and in the end the
 //! names that nobody asked for. Knows nothing of what the fields mean.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -12,13 +11,14 @@ use crate::domain::{Node, Place, Problem, Value};
 /// An object that is being read. A field that is absent or `null` is `None`; so is one with a mistake, after a report.
 pub(super) struct Fields<'a> {
     node: &'a Node,
-    known: BTreeSet<&'a str>,
+    /// What was asked for so far; a list, because most objects are small and this one is filled for each of them.
+    known: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     /// Begins to read `node`; anything but an object reads as empty.
     pub fn of(node: &'a Node) -> Self {
-        Self { node, known: BTreeSet::new() }
+        Self { node, known: Vec::new() }
     }
 
     /// Begins to read `node`, which must be an object; `what` names it: `"restart"`.
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
 
     /// The value of `key`.
     pub fn take(&mut self, key: &'a str) -> Option<&'a Node> {
-        self.known.insert(key);
+        self.known.push(key);
         present(self.node, key)
     }
 
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
 
     /// Whether anybody asked for `key` so far.
     pub fn knows(&self, key: &str) -> bool {
-        self.known.contains(key)
+        self.known.contains(&key)
     }
 
     /// Text.
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
     /// Says of each of these that it has no effect in this version, if it is there.
     pub fn unsupported(&mut self, keys: &[(&'a str, &'a str)], report: &mut Report) {
         for (key, shown) in keys {
-            self.known.insert(key);
+            self.known.push(key);
             if let Some(entry) = self.node.entries().iter().find(|entry| &*entry.key == *key)
                 && !matches!(entry.node.value, Value::Null)
             {
@@ -128,8 +128,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes every name that nobody asked for.
-    pub fn finish(self, report: &mut Report) {
-        let unknown = self.node.entries().iter().filter(|entry| !self.known.contains(&*entry.key));
+    pub fn finish(mut self, report: &mut Report) {
+        self.known.sort_unstable();
+        let unknown = self.node.entries().iter().filter(|entry| self.known.binary_search(&&*entry.key).is_err());
         for (count, entry) in unknown.enumerate() {
             let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
             if count < MOST_HINTS {

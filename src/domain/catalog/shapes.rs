@@ -78,6 +78,12 @@ const CATALOG_KEYS: [&str; 10] = [
     "future_services",
 ];
 
+/// Keys that make a catalog of an object with, say, a `name`.
+const CATALOG_ONLY: [&str; 7] = ["types", "overrides", "include", "agent", "root", "discovery", "future_services"];
+
+/// Keys that make a service of an object whatever else is in it.
+const NATURE_OF_SERVICE: [&str; 4] = ["id", "command", "module", "type"];
+
 /// Reads what `file` says; empty unless it is parsed.
 pub(super) fn read<'a>(file: &'a SourceFile, report: &mut Report) -> Source<'a> {
     let node = match &file.content {
@@ -118,6 +124,8 @@ impl<'a> Reader<'a, '_> {
             }
         } else if let Some(service) = present(node, "service") {
             self.wrapper(node, service);
+        } else if CATALOG_ONLY.into_iter().any(has) && !NATURE_OF_SERVICE.into_iter().any(has) {
+            self.catalog(node, entries);
         } else if SERVICE_KEYS.iter().any(|key| !CATALOG_KEYS.contains(key) && has(key)) {
             self.service(node, List::Plain, self.id_of_drop_in(), None);
         } else {
