@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use pilotlight::domain::catalog::{InUse, Resolution, SourceFile, Surroundings, resolve};
+use pilotlight::domain::catalog::{InUse, Resolution, SourceFile, Surroundings, env_files_of, resolve};
 use pilotlight::domain::{Check, Severity};
 
 use super::sources::{ROOT, drop_in, environment, errors, main_file, problems, resolved, service, spawn, surroundings};
@@ -38,6 +38,8 @@ fn the_stronger_gives_the_variable() {
     let resolution = resolve(&files, &surroundings, &InUse::default());
     assert_eq!(errors(&resolution), [""; 0]);
     assert_eq!(resolution.env_files, [env]);
+    assert_eq!(env_files_of(&files, &surroundings), resolution.env_files);
+    assert_eq!(env_files_of(&files[1..], &surroundings), [""; 0].map(PathBuf::from));
     let environment = environment(&resolution, "a");
     for (name, from) in [
         ("V1", ".env"),

@@ -26,7 +26,7 @@ fn a_value_of_the_wrong_kind_is_told_where_it_stands() {
         (r#""name": 5"#, r#"2:9: "name" must be text, but is a number"#),
         (r#""enabled": "yes""#, r#"2:12: "enabled" must be true or false, but is text"#),
         (r#""tags": "x""#, r#"2:9: "tags" must be a list, but is text"#),
-        (r#""tags": ["x", 1]"#, r#"2:15: "element of tags" must be text, but is a number"#),
+        (r#""tags": ["x", 1]"#, r#"2:15: an element of "tags" must be text, but is a number"#),
         (r#""env": []"#, r#"2:8: "env" must be an object, but is a list"#),
         (r#""env": {"A": [1]}"#, r#"2:14: "A" must be text, a number, true, false or null, but is a list"#),
         (r#""env": {"A=B": "1"}"#, "2:9: the name of a variable must not hold an equals sign"),
@@ -189,6 +189,30 @@ fn what_there_is_to_run_must_be_said() {
     let resolution = resolved(&[main_file(r#"{"id": "a", "type": "rocket", "command": ["a"]}"#)]);
     assert_eq!(problems(&resolution, Severity::Note).len(), 1);
     assert_eq!(resolution.catalog.services.len(), 1, "with a command it is a process");
+}
+
+#[test]
+fn a_whole_line_as_the_program_is_told() {
+    let told = told(r#"{"services": [{"id": "a", "command": "npm run dev"}, {"id": "b", "command": "/a b/c"}]}"#);
+    assert_eq!(
+        told,
+        [r#"1:38: the program's name has a space in it: "npm run dev" (write a list: ["program", "argument"])"#]
+    );
+}
+
+#[test]
+fn a_catalog_may_have_a_name_and_a_service_may_have_anything() {
+    let named = drop_in("x.json", r#"{"name": "my changes", "types": {"t": {"command": ["t"]}}}"#);
+    let resolution = resolved(&[named, drop_in("y.json", r#"{"type": "t", "agent": 1, "overrides": {}}"#)]);
+    assert_eq!(
+        problems(&resolution, Severity::Note),
+        [
+            r#"services.d/x.json:1:2: unknown key "name""#,
+            r#"services.d/y.json:1:15: unknown key "agent""#,
+            r#"services.d/y.json:1:27: unknown key "overrides""#,
+        ]
+    );
+    assert_eq!(super::sources::spawn(&resolution, "y").argv, ["t"]);
 }
 
 #[test]

@@ -105,6 +105,24 @@ fn the_services_own_probe_takes_the_pace_of_its_type_but_not_its_question() {
 }
 
 #[test]
+fn a_type_may_give_what_ports_and_urls_are_made_of() {
+    let types = r#""t": {"command": ["x"], "default_port": 7, "base_url": "http://127.0.0.1:{port}/{id}", "base_url_env": "T_URL",
+        "docs_endpoint": "/docs/{port}", "settings": [{"key": "k", "default": "v", "env_export": "K"}],
+        "env": {"ADDRESS": "{root}:{port}", "NONE": "{nothing}", "GONE": null}}"#;
+    let text = format!(r#"{{"types": {{{types}}}, "services": [{{"id": "a", "type": "t", "nothing": null}}]}}"#);
+    let resolution = resolved(&[main_file(&text)]);
+    assert_eq!(errors(&resolution), [""; 0]);
+    let a = service(&resolution, "a");
+    assert_eq!(a.url.as_deref(), Some("http://127.0.0.1:7/a"));
+    assert_eq!(a.docs_url.as_deref(), Some("http://127.0.0.1:7/a/docs/7"));
+    let environment = environment(&resolution, "a");
+    assert_eq!(environment["ADDRESS"], "/srv/project:7");
+    assert_eq!((&*environment["T_URL"], &*environment["K"]), ("http://127.0.0.1:7/a", "v"));
+    assert!(!environment.contains_key("NONE"));
+    assert_eq!(spawn(&resolution, "a").env["GONE"], None);
+}
+
+#[test]
 fn every_alias_is_what_it_stands_for() {
     for name in ["backend", "api", "inference", "daemon", "python-web"] {
         let argv = argv("", &format!(r#""type": "{name}", "module": "m", "default_port": 1, "args": ["x"]"#)).join(" ");

@@ -52,6 +52,14 @@ pub(super) fn read(
         report.error(&command.place, "\"command\" names no program");
         return Vec::new();
     }
+    if let Value::Text(program) = &command.value
+        && shell.is_none()
+        && program.contains(char::is_whitespace)
+        && !program.contains(['/', '\\'])
+    {
+        let message = format!("the program's name has a space in it: {}", quoted(program));
+        report.push(Problem::warning(&command.place, message).hint("write a list: [\"program\", \"argument\"]"));
+    }
     if !takes_args {
         argv.extend(arguments.iter().map(|(word, _)| (*word).to_owned()));
     } else if args_given

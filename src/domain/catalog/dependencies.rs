@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use petgraph::algo::kosaraju_scc;
 use petgraph::graphmap::DiGraphMap;
 
-use super::report::{did_you_mean, quoted};
+use super::report::{MOST_HINTS, did_you_mean, quoted};
 use crate::domain::{Place, Problem, ServiceId};
 
 /// What one service needs, as far as it is to be judged.
@@ -51,6 +51,7 @@ impl Judgement<'_, '_> {
             self.needs.iter().map(|needs| needs.id).filter(|id| stays(id)).collect();
         // Who is in a circle has been told about the others in it.
         let tied: BTreeSet<ServiceId> = self.wrong.keys().cloned().collect();
+        let mut hints = 0;
         let mut judged: BTreeSet<usize> = BTreeSet::new();
         let mut dependents: HashMap<&ServiceId, Vec<usize>> = HashMap::new();
         for (index, needs) in self.needs.iter().enumerate() {
@@ -76,7 +77,10 @@ impl Judgement<'_, '_> {
                         ));
                     }
                     let mut problem = Problem::error(place, format!("there is no service {}", quoted(on.as_str())));
-                    problem.hint = did_you_mean(on.as_str(), defined.iter().map(|id| id.as_str()));
+                    hints += 1;
+                    if hints <= MOST_HINTS {
+                        problem.hint = did_you_mean(on.as_str(), defined.iter().map(|id| id.as_str()));
+                    }
                     Some(problem)
                 })
                 .collect();

@@ -2,7 +2,10 @@
 //!
 //! Here they are read as they stand; what they come to is found out by `names`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use super::fields::{self, Fields, present, text};
 use super::report::{Report, did_you_mean, quoted};
@@ -27,7 +30,7 @@ pub(super) struct Exposed {
     /// The settings.
     pub settings: Vec<Setting>,
     /// The values that are given to settings.
-    pub values: Vec<(Arc<str>, Node)>,
+    pub values: IndexMap<Arc<str>, Node>,
 }
 
 /// An entry of `ports`.
@@ -75,7 +78,7 @@ impl Exposed {
 
     /// What is given to the setting `key`, unless that is nothing.
     pub fn given(&self, key: &str) -> Option<&Node> {
-        self.values.iter().find(|(name, _)| &**name == key).map(|(_, node)| node)
+        self.values.get(key)
     }
 
     /// The setting `key`.
@@ -204,20 +207,20 @@ fn plain_number(number: &str) -> String {
     }
 }
 
-fn read_values(fields: &mut Fields<'_>, settings: &[Setting], report: &mut Report) -> Vec<(Arc<str>, Node)> {
-    let Some(node) = fields.take("values") else { return Vec::new() };
+fn read_values(fields: &mut Fields<'_>, settings: &[Setting], report: &mut Report) -> IndexMap<Arc<str>, Node> {
+    let mut values = IndexMap::new();
+    let Some(node) = fields.take("values") else { return values };
     if Fields::object(node, "values", report).is_none() {
-        return Vec::new();
+        return values;
     }
-    let mut values: Vec<(Arc<str>, Node)> = Vec::new();
+    let known: BTreeSet<&str> = settings.iter().map(|setting| &*setting.key).chain(["port", "base_url"]).collect();
     for entry in node.entries().iter().filter(|entry| !matches!(entry.node.value, Value::Null)) {
-        let known = || settings.iter().map(|setting| &*setting.key).chain(["port", "base_url"]);
-        if !known().any(|key| key == &*entry.key) {
+        if !known.contains(&*entry.key) {
             let mut problem = Problem::note(&entry.key_place, format!("there is no setting {}", quoted(&entry.key)));
-            problem.hint = did_you_mean(&entry.key, known());
+            problem.hint = did_you_mean(&entry.key, known.iter().copied());
             report.push(problem);
         } else if is_value(&entry.node, &entry.key, report) {
-            values.push((entry.key.clone(), entry.node.clone()));
+            values.entry(entry.key.clone()).or_insert_with(|| entry.node.clone());
         }
     }
     values

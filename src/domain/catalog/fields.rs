@@ -1,24 +1,24 @@
 //! Reads the fields of an object: each by its name and kind, every mistake reported at its place, and in the end the
 //! names that nobody asked for. Knows nothing of what the fields mean.
 
-use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::durations;
-use super::report::{Report, did_you_mean, quoted};
+use super::report::{MOST_HINTS, Report, did_you_mean, quoted};
 use crate::domain::{Node, Place, Problem, Value};
 
 /// An object that is being read. A field that is absent or `null` is `None`; so is one with a mistake, after a report.
 pub(super) struct Fields<'a> {
     node: &'a Node,
-    known: BTreeSet<&'a str>,
+    /// What was asked for so far; a list, because most objects are small and this one is filled for each of them.
+    known: Vec<&'a str>,
 }
 
 impl<'a> Fields<'a> {
     /// Begins to read `node`; anything but an object reads as empty.
     pub fn of(node: &'a Node) -> Self {
-        Self { node, known: BTreeSet::new() }
+        Self { node, known: Vec::new() }
     }
 
     /// Begins to read `node`, which must be an object; `what` names it: `"restart"`.
@@ -34,7 +34,7 @@ impl<'a> Fields<'a> {
 
     /// The value of `key`.
     pub fn take(&mut self, key: &'a str) -> Option<&'a Node> {
-        self.known.insert(key);
+        self.known.push(key);
         present(self.node, key)
     }
 
@@ -45,7 +45,7 @@ impl<'a> Fields<'a> {
 
     /// Whether anybody asked for `key` so far.
     pub fn knows(&self, key: &str) -> bool {
-        self.known.contains(key)
+        self.known.contains(&key)
     }
 
     /// Text.
@@ -118,7 +118,7 @@ impl<'a> Fields<'a> {
     /// Says of each of these that it has no effect in this version, if it is there.
     pub fn unsupported(&mut self, keys: &[(&'a str, &'a str)], report: &mut Report) {
         for (key, shown) in keys {
-            self.known.insert(key);
+            self.known.push(key);
             if let Some(entry) = self.node.entries().iter().find(|entry| &*entry.key == *key)
                 && !matches!(entry.node.value, Value::Null)
             {
@@ -128,10 +128,9 @@ impl<'a> Fields<'a> {
     }
 
     /// Notes every name that nobody asked for.
-    pub fn finish(self, report: &mut Report) {
-        /// Who has more of them has not mistyped, and looking for neighbours takes its time.
-        const MOST_HINTS: usize = 50;
-        let unknown = self.node.entries().iter().filter(|entry| !self.known.contains(&*entry.key));
+    pub fn finish(mut self, report: &mut Report) {
+        self.known.sort_unstable();
+        let unknown = self.node.entries().iter().filter(|entry| self.known.binary_search(&&*entry.key).is_err());
         for (count, entry) in unknown.enumerate() {
             let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
             if count < MOST_HINTS {
@@ -157,7 +156,7 @@ pub(super) fn text<'a>(node: &'a Node, what: &str, report: &mut Report) -> Optio
     match &node.value {
         // No argument, variable or path of a process can hold it.
         Value::Text(text) if text.contains('\0') => {
-            report.error(&node.place, format!("{} holds a NUL character", quoted(what)));
+            report.error(&node.place, format!("{} holds a NUL character", shown(what)));
             None
         }
         Value::Text(text) => Some(text),
@@ -181,7 +180,7 @@ pub(super) fn list<'a>(node: &'a Node, what: &str, report: &mut Report) -> &'a [
 
 /// `node` as a list of texts.
 pub(super) fn texts<'a>(node: &'a Node, what: &str, report: &mut Report) -> Vec<(&'a str, &'a Place)> {
-    let element = format!("element of {what}");
+    let element = format!("{ELEMENT}{what}");
     list(node, what, report)
         .iter()
         .filter_map(|item| text(item, &element, report).map(|text| (text, &item.place)))
@@ -262,6 +261,17 @@ pub(super) fn whole(number: &str) -> Option<u64> {
     })
 }
 
+/// What the name of something begins with that has no name of its own.
+const ELEMENT: &str = "an element of ";
+
+/// A name as it stands in a message.
+fn shown(what: &str) -> String {
+    match what.strip_prefix(ELEMENT) {
+        Some(list) => format!("{ELEMENT}{}", quoted(list)),
+        None => quoted(what),
+    }
+}
+
 fn wrong(what: &str, right: &str, node: &Node) -> String {
-    format!("{} must be {right}, but is {}", quoted(what), node.kind())
+    format!("{} must be {right}, but is {}", shown(what), node.kind())
 }

@@ -9,6 +9,9 @@ use crate::domain::{Place, Problem, Severity};
 /// How many problems are shown: nobody reads more, and a file of several megabytes may hold a million.
 const MOST: usize = 1000;
 
+/// So many above that are shown all the same: what has been arranged before may get a few more, and is cut once only.
+const SLACK: usize = 100;
+
 /// A longer line is not shown: it is not one that somebody wrote.
 const LONGEST_LINE: usize = 300;
 
@@ -22,7 +25,7 @@ pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<
         (problem.severity, file, place.map(|place| (place.line, place.column)))
     });
     problems.dedup();
-    if problems.len() > MOST {
+    if problems.len() > MOST + SLACK {
         let more = problems.len() - MOST;
         let place = problems.get(MOST).and_then(|problem| problem.place.clone());
         problems.truncate(MOST);

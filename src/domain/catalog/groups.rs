@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use indexmap::IndexMap;
 
 use super::fields::Fields;
-use super::report::{Report, did_you_mean, quoted};
+use super::report::{MOST_HINTS, Report, did_you_mean, quoted};
 use crate::domain::{Entry, Group, Problem, Service, ServiceId, Value};
 
 /// All headings in their order, and the services that they name.
@@ -34,10 +34,12 @@ impl Groups {
         let Some(mut fields) = Fields::object(&entry.node, &format!("service_groups.{key}"), report) else { return };
         let name = fields.word("name", report).map_or(key.clone(), |(name, _)| name.to_owned());
         let icon = fields.word("icon", report).map(|(icon, _)| icon.to_owned());
-        for (id, place) in fields.texts("services", report) {
-            if !defined.iter().any(|defined| defined.as_str() == id) {
+        for (count, (id, place)) in fields.texts("services", report).into_iter().enumerate() {
+            if !ServiceId::new(id).is_ok_and(|id| defined.contains(&id)) {
                 let mut problem = Problem::note(place, format!("there is no service {}", quoted(id)));
-                problem.hint = did_you_mean(id, defined.iter().map(|id| id.as_str()));
+                if count < MOST_HINTS {
+                    problem.hint = did_you_mean(id, defined.iter().map(|id| id.as_str()));
+                }
                 report.push(problem);
             }
             self.members.entry(id.to_owned()).or_insert_with(|| key.clone());

@@ -34,4 +34,4 @@ mod types;
 pub use in_use::{Export, Held, InUse, Rank};
 pub use ledger::{Ledger, Settled};
 pub use reading::{Content, EnvFile, Reading, Role, SourceFile, Surroundings, is_drop_in};
-pub use resolve::{Resolution, includes_of, resolve, root_of, services_of};
+pub use resolve::{Resolution, env_files_of, includes_of, resolve, root_of, services_of};

@@ -68,6 +68,9 @@ pub(super) fn quoted(text: &str) -> String {
     shown
 }
 
+/// How many unknown names of one kind get advice: who has more has not mistyped, and looking for neighbours takes time.
+pub(super) const MOST_HINTS: usize = 50;
+
 /// The one of `known` that `word` was probably meant to be.
 pub(super) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     // Nobody mistypes this much, and the comparison's cost grows with the square of the length.

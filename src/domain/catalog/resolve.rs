@@ -104,6 +104,29 @@ pub fn services_of(file: &SourceFile) -> Vec<ServiceId> {
     source.services.into_iter().map(|raw| raw.id).filter(|id| seen.insert(id.clone())).collect()
 }
 
+/// The files that definitions name as `env_file`, absolute: as [`Resolution::env_files`], but at little cost where there
+/// are none.
+pub fn env_files_of(files: &[SourceFile], surroundings: &Surroundings) -> Vec<PathBuf> {
+    let mut open: Vec<&Node> = files
+        .iter()
+        .filter_map(|file| match &file.content {
+            Content::Parsed(node, _) => Some(node),
+            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
+        })
+        .collect();
+    while let Some(node) = open.pop() {
+        match &node.value {
+            Value::List(items) => open.extend(items),
+            Value::Map(entries) if entries.iter().any(|entry| &*entry.key == "env_file") => {
+                return resolve(files, surroundings, &InUse::default()).env_files;
+            }
+            Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+    Vec::new()
+}
+
 /// The globs of a source's `include`, each with its place; nothing follows them yet, and the key is reported as
 /// without effect.
 pub fn includes_of(file: &SourceFile) -> Vec<(String, Place)> {

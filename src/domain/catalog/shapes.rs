@@ -78,6 +78,12 @@ const CATALOG_KEYS: [&str; 10] = [
     "future_services",
 ];
 
+/// Keys that make a catalog of an object with, say, a `name`.
+const CATALOG_ONLY: [&str; 7] = ["types", "overrides", "include", "agent", "root", "discovery", "future_services"];
+
+/// Keys that make a service of an object whatever else is in it.
+const NATURE_OF_SERVICE: [&str; 4] = ["id", "command", "module", "type"];
+
 /// Reads what `file` says; empty unless it is parsed.
 pub(super) fn read<'a>(file: &'a SourceFile, report: &mut Report) -> Source<'a> {
     let node = match &file.content {
@@ -118,6 +124,8 @@ impl<'a> Reader<'a, '_> {
             }
         } else if let Some(service) = present(node, "service") {
             self.wrapper(node, service);
+        } else if CATALOG_ONLY.into_iter().any(has) && !NATURE_OF_SERVICE.into_iter().any(has) {
+            self.catalog(node, entries);
         } else if SERVICE_KEYS.iter().any(|key| !CATALOG_KEYS.contains(key) && has(key)) {
             self.service(node, List::Plain, self.id_of_drop_in(), None);
         } else {
@@ -181,7 +189,7 @@ impl<'a> Reader<'a, '_> {
         let shallow = entries.iter().map(|entry| {
             let inner = if LISTS.iter().any(|(key, _)| *key == &*entry.key) {
                 // A map of services has keys of its own; what stands behind them belongs to the services.
-                let names = entry.node.entries().iter().map(|inner| bare(inner)).collect();
+                let names = entry.node.entries().iter().map(bare).collect();
                 Node { place: entry.node.place.clone(), value: Value::Map(names) }
             } else {
                 entry.node.clone()
@@ -212,12 +220,9 @@ impl<'a> Reader<'a, '_> {
 
     fn id_of_drop_in(&self) -> Fallback<'a> {
         match self.file.role {
-            Role::DropIn => self
-                .file
-                .path
-                .file_stem()
-                .and_then(|stem| stem.to_str())
-                .map_or(Fallback::None, |stem| Fallback::FileName(stem)),
+            Role::DropIn => {
+                self.file.path.file_stem().and_then(|stem| stem.to_str()).map_or(Fallback::None, Fallback::FileName)
+            }
             Role::Main | Role::Include | Role::Profile => Fallback::None,
         }
     }

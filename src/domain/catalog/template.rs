@@ -50,6 +50,9 @@ const DEEPEST: usize = 8;
 /// The budget of one service: [`Filler::budget`].
 pub(super) const BUDGET: usize = 1 << 20;
 
+/// What each placeholder costs of the budget, whatever it becomes.
+const LEAST_COST: usize = 64;
+
 /// What a placeholder became.
 enum Filling {
     Text(String),
@@ -131,7 +134,7 @@ impl Filler<'_> {
             Filling::List(words) => words.iter().map(|word| word.len() + 1).sum(),
             Filling::Empty | Filling::Stays => 0,
         };
-        match self.budget.get().checked_sub(size + 1) {
+        match self.budget.get().checked_sub(size + LEAST_COST) {
             Some(left) => {
                 self.budget.set(left);
                 filling
