@@ -2,13 +2,11 @@
 //!
 //! It decides nothing: what to do is the [domain](crate::domain)'s business, how it is done that of the effects.
 
-mod children;
 mod clock;
 mod handle;
 mod layout;
 pub mod ports;
 
-pub use children::{OwnChild, OwnChildren};
 pub use clock::Clock;
 pub use handle::{Handle, Request};
 pub use layout::StateDir;

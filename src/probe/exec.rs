@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use super::words;
 use crate::domain::text;
 use crate::domain::{Exit, Outcome, Spawn};
-use crate::engine::{OwnChild, OwnChildren};
 
 /// So many bytes of the end of the output are kept, for the reason.
 const TAIL: usize = 4096;
@@ -29,10 +28,9 @@ pub(super) async fn probe(
     argv: &[String],
     place: Option<&Spawn>,
     patience: Duration,
-    children: &OwnChildren,
     turn: OwnedSemaphorePermit,
 ) -> Outcome {
-    let (mut running, output) = match start(argv, place, children, turn) {
+    let (mut running, output) = match start(argv, place, turn) {
         Ok(started) => started,
         Err(reason) => return Outcome::Fail(format!("exec probe could not be started: {reason}")),
     };
@@ -59,7 +57,6 @@ pub(super) async fn probe(
 fn start(
     argv: &[String],
     place: Option<&Spawn>,
-    children: &OwnChildren,
     turn: OwnedSemaphorePermit,
 ) -> Result<(Running, pipe::Receiver), String> {
     let (program, arguments) = argv.split_first().ok_or("no program is named")?;
@@ -80,22 +77,22 @@ fn start(
             };
         }
     }
-    let (child, own) = children.spawn(|| command.spawn()).map_err(|error| match place {
+    let child = command.spawn().map_err(|error| match place {
         Some(place) if !place.cwd.is_dir() => format!("no such directory: {}", place.cwd.display()),
         _ if error.kind() == io::ErrorKind::NotFound => format!("program not found: {program}"),
         _ => words::io_error(&error),
     })?;
-    Ok((Running { pid: Pid::from_child(&child), ends, waited: false, _own: own, _turn: turn }, output))
+    Ok((Running { pid: Pid::from_child(&child), ends, waited: false, _turn: turn }, output))
 }
 
 /// A probe's process, until it has been waited for.
 ///
-/// Its end is looked for whenever some child has ended. A pidfd would tell of this one alone, but on Linux only.
+/// Its end is looked for whenever some child has ended, and it is collected then at once: whoever else collects the
+/// dead of this program must leave it some time. A pidfd would tell of this one alone, but on Linux only.
 struct Running {
     pid: Pid,
     ends: tokio::signal::unix::Signal,
     waited: bool,
-    _own: OwnChild,
     _turn: OwnedSemaphorePermit,
 }
 
@@ -177,12 +174,13 @@ impl Tail {
         }
     }
 
-    /// Takes what has been said but not yet been read: at most what a pipe holds, should someone go on talking.
+    /// Takes what has been said but not yet been read: at most what a pipe holds, should someone go on talking. The
+    /// pipe itself is asked, since the runtime may not have heard of it yet.
     fn rest(&mut self) {
         let Some(output) = self.output.take() else { return };
         let mut block = [0; 1024];
         for _ in 0..64 {
-            match output.try_read(&mut block) {
+            match rustix::io::read(&output, &mut block) {
                 Ok(read) if read > 0 => self.keep(&block[..read]),
                 Ok(_) | Err(_) => break,
             }

@@ -7,7 +7,6 @@ use tokio::sync::Semaphore;
 
 use super::{connect, exec, http, words};
 use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId};
-use crate::engine::OwnChildren;
 use crate::engine::ports::{Inbox, Probes};
 
 /// So many connecting probes run at a time: each has one or two files open, and the usual limit is 1024.
@@ -27,7 +26,6 @@ pub struct NetProbes {
 #[derive(Debug)]
 struct Shared {
     inbox: Inbox,
-    children: OwnChildren,
     /// Made at the first http probe.
     client: OnceLock<Result<reqwest::Client, String>>,
     connections: Arc<Semaphore>,
@@ -36,12 +34,11 @@ struct Shared {
 }
 
 impl NetProbes {
-    /// Probes that answer into `inbox` and list the children that they run in `children`.
-    pub fn new(inbox: Inbox, children: OwnChildren) -> Self {
+    /// Probes that answer into `inbox`.
+    pub fn new(inbox: Inbox) -> Self {
         Self {
             shared: Arc::new(Shared {
                 inbox,
-                children,
                 client: OnceLock::new(),
                 connections: Arc::new(Semaphore::new(CONNECTIONS)),
                 programs: Arc::new(Semaphore::new(PROGRAMS)),
@@ -90,7 +87,7 @@ impl Shared {
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
             Check::Unix { path } => connect::unix(path, patience).await,
-            Check::Exec { argv } => exec::probe(argv, order.spawn.as_deref(), patience, &self.children, turn).await,
+            Check::Exec { argv } => exec::probe(argv, order.spawn.as_deref(), patience, turn).await,
         }
     }
 
