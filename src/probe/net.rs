@@ -80,14 +80,15 @@ impl Shared {
                 match asked {
                     Ok((client, url)) => {
                         let expected = http::Expected { status, body: body.as_deref() };
-                        http::probe(client, url, expected, patience).await
+                        // Boxed, so that those who wait for their turn are small.
+                        Box::pin(http::probe(client, url, expected, patience)).await
                     }
                     Err(reason) => Outcome::Fail(reason),
                 }
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
             Check::Unix { path } => connect::unix(path, patience).await,
-            Check::Exec { argv } => exec::probe(argv, order.spawn.as_deref(), patience, turn).await,
+            Check::Exec { argv } => Box::pin(exec::probe(argv, order.spawn.as_deref(), patience, turn)).await,
         }
     }
 
