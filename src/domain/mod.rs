@@ -14,6 +14,7 @@ mod run;
 mod service;
 mod snapshot;
 mod supervisor;
+pub mod text;
 
 pub use event::{
     Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,

@@ -24,7 +24,7 @@ pub trait Processes {
 
 /// Asks services how they are.
 pub trait Probes {
-    /// Probes once. Answered by `Probed`, at the latest when the probe's timeout has passed.
+    /// Probes once. Answered by `Probed`, at the latest when the probe's timeout has passed since it had its turn.
     fn probe(&mut self, order: ProbeOrder);
 }
 
