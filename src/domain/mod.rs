@@ -15,6 +15,7 @@ mod run;
 pub mod sample;
 mod service;
 mod snapshot;
+pub mod text;
 
 pub use event::{
     Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
