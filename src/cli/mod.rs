@@ -1,1 +1,17 @@
-//! (under construction)
+//! The command line: what can be typed, the client of the control interface, and text for people.
+//!
+//! It knows the agent only by the control interface. What needs no agent (reading logs, checking sources) is done
+//! elsewhere; here are its arguments, and how its results are shown.
+
+mod args;
+mod client;
+mod exit;
+mod offline;
+mod render;
+mod unix;
+
+pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, parse};
+pub use client::{Control, client};
+pub use exit::Exit;
+pub use offline::{LogPrinter, check, completions, refuse};
+pub use render::{Look, render_check, render_event, render_graph, render_ps, render_status, render_why};

@@ -7,6 +7,7 @@ mod ask;
 mod check;
 mod event;
 mod graph;
+mod logs;
 mod ps;
 mod status;
 mod why;
@@ -16,6 +17,7 @@ pub use ask::{Done, Failure, FailureKind, Goal, Ids, Reached, Reloaded, Shutdown
 pub use check::Check;
 pub use event::Event;
 pub use graph::{Edge, EdgeKind, Graph, GraphNode};
+pub use logs::LogLine;
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{Agent, AgentFacts, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status};
 pub use why::{Blocker, Why, changed_since_healthy};
