@@ -94,7 +94,7 @@ impl World {
         let listener = Listener::bind(&socket).unwrap();
         let app = router(backstage);
         let server = tokio::spawn(async move {
-            let _never = serve(listener, app).await;
+            drop(serve(listener, app, std::future::pending()).await);
         });
         let client = reqwest::Client::builder().no_proxy().unix_socket(socket.as_path()).build().unwrap();
         Self { commands, snapshots, journal, socket, client, server, _folder: folder }

@@ -1,9 +1,8 @@
 //! The client: asks the running agent, and says what it answered.
 
 mod connection;
-#[cfg(test)]
-mod tests;
 
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -31,13 +30,18 @@ pub struct Control {
 
 /// Asks the agent behind `control`, prints what it answers, and tells the exit status.
 pub fn client(ask: &Ask, control: &Control) -> Exit {
+    client_on(ask, control, &mut anstream::stdout(), &mut anstream::stderr())
+}
+
+/// Like [`client`], with other streams than the process's own. Colours are in what is written.
+pub fn client_on(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(error) => return Unmet::new(Exit::NotDone, format!("failed to start: {error}")).tell(),
+        Err(error) => return Unmet::new(Exit::NotDone, format!("failed to start: {error}")).tell(err),
     };
-    match runtime.block_on(perform(ask, control)) {
+    match runtime.block_on(perform(ask, control, out)) {
         Ok(exit) => exit,
-        Err(unmet) => unmet.tell(),
+        Err(unmet) => unmet.tell(err),
     }
 }
 
@@ -47,61 +51,61 @@ const SHUTDOWN: Duration = Duration::from_secs(300);
 /// How many past events come before those that are followed.
 const PAST_EVENTS: usize = 10;
 
-async fn perform(ask: &Ask, control: &Control) -> Result<Exit, Unmet> {
+async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write) -> Result<Exit, Unmet> {
     let agent = Connection::to(control)?;
     match ask {
         Ask::Status { ids, output } => {
             let status: Status = agent.get(&with_ids("/v1/status", ids)?).await?;
-            print(*output, &status, |look| render_status(&status, look))
+            print(out, *output, &status, |look| render_status(&status, look))
         }
         Ask::Ps { ids, output } => {
             let ps: Ps = agent.get(&with_ids("/v1/ps", ids)?).await?;
-            print(*output, &ps, |look| render_ps(&ps, look))
+            print(out, *output, &ps, |look| render_ps(&ps, look))
         }
         Ask::Why { id, output } => {
             let why: Why = agent.get(&format!("/v1/why/{}", plain_id(id)?)).await?;
-            print(*output, &why, |look| render_why(&why, look))
+            print(out, *output, &why, |look| render_why(&why, look))
         }
         Ask::Graph { format, json } => {
             let graph: Graph = agent.get("/v1/graph").await?;
-            show(&render_graph(&graph, if *json { GraphFormat::Json } else { *format }))?;
+            show(out, &render_graph(&graph, if *json { GraphFormat::Json } else { *format }))?;
             Ok(Exit::Done)
         }
-        Ask::Start(targets) => wish(&agent, "/v1/start", targets).await,
-        Ask::Stop(targets) => wish(&agent, "/v1/stop", targets).await,
-        Ask::Restart(targets) => wish(&agent, "/v1/restart", targets).await,
-        Ask::Enable(ids) => wish_only(&agent, "/v1/enable", ids, "is switched on").await,
-        Ask::Disable(ids) => wish_only(&agent, "/v1/disable", ids, "is switched off").await,
-        Ask::Reset(ids) => wish_only(&agent, "/v1/reset", ids, "follows its definition again").await,
+        Ask::Start(targets) => wish(out, &agent, "/v1/start", targets).await,
+        Ask::Stop(targets) => wish(out, &agent, "/v1/stop", targets).await,
+        Ask::Restart(targets) => wish(out, &agent, "/v1/restart", targets).await,
+        Ask::Enable(ids) => wish_only(out, &agent, "/v1/enable", ids, "is switched on").await,
+        Ask::Disable(ids) => wish_only(out, &agent, "/v1/disable", ids, "is switched off").await,
+        Ask::Reset(ids) => wish_only(out, &agent, "/v1/reset", ids, "follows its definition again").await,
         Ask::Wait { ids, goal, timeout, output } => {
             let timeout = timeout.map(|span| span.as_secs_f64());
             let wait = Wait { ids: ids.clone(), goal: Goal::from(*goal), timeout };
             let answer = agent.post("/v1/wait", &wait, None).await?;
-            settled(answer, *output)
+            settled(out, answer, *output)
         }
-        Ask::Reload { output } => reload(&agent, *output).await,
-        Ask::Events { follow, since, output } => events(&agent, control, *follow, since.as_deref(), *output).await,
-        Ask::Shutdown { keep_services, output } => shutdown(&agent, *keep_services, *output).await,
+        Ask::Reload { output } => reload(out, &agent, *output).await,
+        Ask::Events { follow, since, output } => events(out, &agent, control, *follow, since.as_deref(), *output).await,
+        Ask::Shutdown { keep_services, output } => shutdown(out, &agent, *keep_services, *output).await,
     }
 }
 
-async fn wish(agent: &Connection, path: &str, targets: &Targets) -> Result<Exit, Unmet> {
+async fn wish(out: &mut dyn Write, agent: &Connection, path: &str, targets: &Targets) -> Result<Exit, Unmet> {
     let Targets { ids, all, group, no_wait, timeout, output } = targets;
     let timeout = timeout.map(|span| span.as_secs_f64());
     let wish = Wish { ids: ids.clone(), all: *all, group: group.clone(), wait: !no_wait, timeout };
     let answer = agent.post(path, &wish, None).await?;
-    settled(answer, *output)
+    settled(out, answer, *output)
 }
 
-async fn wish_only(agent: &Connection, path: &str, ids: &Ids, done: &str) -> Result<Exit, Unmet> {
+async fn wish_only(out: &mut dyn Write, agent: &Connection, path: &str, ids: &Ids, done: &str) -> Result<Exit, Unmet> {
     let wish = json!({"ids": ids.ids});
     let answer: Done = agent.post(path, &wish, Some(connection::PROMPT)).await?.map_err(|failure| failure.unmet())?;
     let lines = ids.ids.iter().map(|id| format!("{id} {done}\n"));
-    print(ids.output, &answer, |_| lines.collect::<String>() + &remarks(&answer.remarks))
+    print(out, ids.output, &answer, |_| lines.collect::<String>() + &remarks(&answer.remarks))
 }
 
 /// Shows how far a wish that was waited for has come.
-fn settled(answer: Result<Done, connection::Failed>, output: Output) -> Result<Exit, Unmet> {
+fn settled(out: &mut dyn Write, answer: Result<Done, connection::Failed>, output: Output) -> Result<Exit, Unmet> {
     let (services, noted) = match &answer {
         Ok(done) => (&done.services, &done.remarks),
         Err(failed) => match &failed.0.services {
@@ -110,14 +114,17 @@ fn settled(answer: Result<Done, connection::Failed>, output: Output) -> Result<E
         },
     };
     if output.json {
-        show(&match &answer {
-            Ok(done) => to_json(done),
-            Err(failed) => to_json(&failed.0),
-        })?;
+        show(
+            out,
+            &match &answer {
+                Ok(done) => to_json(done),
+                Err(failed) => to_json(&failed.0),
+            },
+        )?;
     } else {
         let reached = services.iter().filter(|service| service.reached);
         let lines: String = reached.map(|service| format!("{} {}\n", service.id, became(service.goal))).collect();
-        show(&(remarks(noted) + &lines))?;
+        show(out, &(remarks(noted) + &lines))?;
     }
     let missed: Vec<&Reached> = services.iter().filter(|service| !service.reached).collect();
     let Some(first) = missed.first() else { return Ok(Exit::Done) };
@@ -126,10 +133,10 @@ fn settled(answer: Result<Done, connection::Failed>, output: Output) -> Result<E
     Err(Unmet { exit: Exit::NotDone, errors, hint: Some(format!("`pilotlight why {}` explains it", first.id)) })
 }
 
-async fn reload(agent: &Connection, output: Output) -> Result<Exit, Unmet> {
+async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Result<Exit, Unmet> {
     let answer = agent.post("/v1/reload", &json!({}), Some(connection::PROMPT)).await?;
     let answer: Reloaded = answer.map_err(|failure| failure.unmet())?;
-    print(output, &answer, |_| {
+    print(out, output, &answer, |_| {
         let mut text = remarks(&answer.remarks);
         let told = answer.problems.iter().filter(|problem| problem.severity != Severity::Note);
         told.for_each(|problem| text.push_str(&problem_lines(problem)));
@@ -144,6 +151,7 @@ async fn reload(agent: &Connection, output: Output) -> Result<Exit, Unmet> {
 }
 
 async fn events(
+    out: &mut dyn Write,
     agent: &Connection,
     control: &Control,
     follow: bool,
@@ -161,17 +169,17 @@ async fn events(
     let mut look = Look::of_stdout();
     while let Some(line) = lines.next().await? {
         if output.json {
-            show(&(line + "\n"))?;
+            show(out, &(line + "\n"))?;
         } else {
             let event: Event = connection::read(line.as_bytes())?;
             look.now = Timestamp::now();
-            show(&(render_event(&event, &look) + "\n"))?;
+            show(out, &(render_event(&event, &look) + "\n"))?;
         }
     }
     Ok(Exit::Done)
 }
 
-async fn shutdown(agent: &Connection, keep_services: bool, output: Output) -> Result<Exit, Unmet> {
+async fn shutdown(out: &mut dyn Write, agent: &Connection, keep_services: bool, output: Output) -> Result<Exit, Unmet> {
     let wish = ShutdownWish { keep_services };
     let answer = agent.post("/v1/shutdown", &wish, Some(connection::PROMPT)).await?;
     let answer: Done = answer.map_err(|failure| failure.unmet())?;
@@ -183,12 +191,17 @@ async fn shutdown(agent: &Connection, keep_services: bool, output: Output) -> Re
         }
         tokio::time::sleep(Duration::from_millis(25)).await;
     }
-    print(output, &answer, |_| remarks(&answer.remarks) + "the agent has ended\n")
+    print(out, output, &answer, |_| remarks(&answer.remarks) + "the agent has ended\n")
 }
 
 /// Prints `value` as JSON or as `text`.
-fn print<T: serde::Serialize>(output: Output, value: &T, text: impl FnOnce(&Look) -> String) -> Result<Exit, Unmet> {
-    show(&if output.json { to_json(value) } else { text(&Look::of_stdout()) })?;
+fn print<T: serde::Serialize>(
+    out: &mut dyn Write,
+    output: Output,
+    value: &T,
+    text: impl FnOnce(&Look) -> String,
+) -> Result<Exit, Unmet> {
+    show(out, &if output.json { to_json(value) } else { text(&Look::of_stdout()) })?;
     Ok(Exit::Done)
 }
 

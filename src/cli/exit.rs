@@ -63,17 +63,36 @@ impl Unmet {
         self
     }
 
-    /// Says it on stderr.
-    pub fn tell(&self) -> Exit {
+    /// Says it on `err`.
+    pub fn tell(&self, err: &mut dyn Write) -> Exit {
         let style = anstyle::AnsiColor::Red.on_default().bold();
-        let mut stderr = anstream::stderr().lock();
         for error in &self.errors {
             // Nobody is left to be told when stderr is gone.
-            let _ = writeln!(stderr, "{style}error:{style:#} {}", plain_line(error, 2000));
+            let _ = writeln!(err, "{style}error:{style:#} {}", plain_line(error, 2000));
         }
         if let Some(hint) = &self.hint {
-            let _ = writeln!(stderr, "hint: {}", plain_line(hint, 2000));
+            let _ = writeln!(err, "hint: {}", plain_line(hint, 2000));
         }
         self.exit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_what_scripts_rely_on() {
+        let all = [Exit::Done, Exit::NotDone, Exit::Usage, Exit::NoAgent, Exit::NoSuchService];
+        assert_eq!(all.map(Exit::status), [0, 1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn errors_and_hints_are_lines_that_steer_no_terminal() {
+        let mut err = Vec::new();
+        let unmet = Unmet::new(Exit::NotDone, "broken\u{1b}[2J\nin two").hint("mend it");
+        assert_eq!(unmet.tell(&mut err), Exit::NotDone);
+        let text = anstream::adapter::strip_str(&String::from_utf8(err).unwrap()).to_string();
+        assert_eq!(text, "error: broken in two\nhint: mend it\n");
     }
 }

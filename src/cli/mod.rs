@@ -11,7 +11,7 @@ mod render;
 mod unix;
 
 pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, parse};
-pub use client::{Control, client};
+pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use offline::{LogPrinter, check, completions, refuse};
 pub use render::{Look, render_check, render_event, render_graph, render_ps, render_status, render_why};

@@ -18,10 +18,10 @@ pub fn check(problems: &[Problem], services: &[ServiceId], json: bool) -> Exit {
     let found = wire::Check::of(problems, services);
     let text = if json { to_json(&found) } else { render_check(&found) };
     let broken = problems.iter().any(|problem| problem.severity == Severity::Error);
-    match show(&text) {
+    match show(&mut anstream::stdout(), &text) {
         Ok(()) if broken => Exit::NotDone,
         Ok(()) => Exit::Done,
-        Err(unmet) => unmet.tell(),
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
     }
 }
 
@@ -29,9 +29,9 @@ pub fn check(problems: &[Problem], services: &[ServiceId], json: bool) -> Exit {
 pub fn completions(shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
-    match show(&String::from_utf8_lossy(&script)) {
+    match show(&mut anstream::stdout(), &String::from_utf8_lossy(&script)) {
         Ok(()) => Exit::Done,
-        Err(unmet) => unmet.tell(),
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
     }
 }
 
@@ -39,9 +39,10 @@ pub fn completions(shell: Shell) -> Exit {
 pub fn refuse(exit: Exit, error: &str, hint: Option<&str>) -> Exit {
     let unmet = Unmet::new(exit, error);
     match hint {
-        Some(hint) => unmet.hint(hint).tell(),
-        None => unmet.tell(),
+        Some(hint) => unmet.hint(hint),
+        None => unmet,
     }
+    .tell(&mut anstream::stderr())
 }
 
 /// Writes lines of logs as they were asked for: for people, byte for byte, or as JSON.
@@ -112,14 +113,14 @@ const NAME_COLOURS: [Style; 4] = [
     AnsiColor::BrightCyan.on_default(),
 ];
 
-/// Prints `text` on stdout. A reader that has seen enough is no error.
-pub(super) fn show(text: &str) -> Result<(), Unmet> {
-    let mut stdout = anstream::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Unmet::new(Exit::NotDone, format!("failed to print: {error}")))
+/// Prints `text` on `out`. A reader that has seen enough ends everything, without a word.
+pub(super) fn show(out: &mut dyn Write, text: &str) -> Result<(), Unmet> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(Unmet { exit: Exit::Done, errors: Vec::new(), hint: None })
         }
-        Ok(()) | Err(_) => Ok(()),
+        Err(error) => Err(Unmet::new(Exit::NotDone, format!("failed to print: {error}"))),
     }
 }
 

@@ -7,7 +7,7 @@ use super::{DIM, colour, mark, paint};
 use crate::cli::GraphFormat;
 use crate::domain::Light;
 use crate::domain::text::plain;
-use crate::wire::{EdgeKind, Graph, GraphNode};
+use crate::wire::{Edge, EdgeKind, Graph, GraphNode};
 
 /// `graph` in one of its forms; [`GraphFormat::Json`] is the wire's own.
 pub fn render_graph(graph: &Graph, format: GraphFormat) -> String {
@@ -24,8 +24,8 @@ pub fn render_graph(graph: &Graph, format: GraphFormat) -> String {
 
 /// Trees from those that nobody needs down to what they need.
 fn text(graph: &Graph) -> String {
-    let needed: BTreeSet<&str> =
-        graph.edges.iter().filter(|edge| edge.from != edge.to).map(|e| e.to.as_str()).collect();
+    let orders = |edge: &&Edge| edge.kind == EdgeKind::DependsOn && edge.from != edge.to;
+    let needed: BTreeSet<&str> = graph.edges.iter().filter(orders).map(|edge| edge.to.as_str()).collect();
     let lights: BTreeMap<&str, Light> = graph.nodes.iter().map(|node| (node.id.as_str(), node.light)).collect();
     let mut tree = Tree { graph, lights, drawn: BTreeSet::new(), out: String::new() };
     let (tops, rest): (Vec<&GraphNode>, Vec<_>) =

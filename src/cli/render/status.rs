@@ -74,7 +74,7 @@ const LEAST_IMPORTANT_FIRST: [Column; 9] = [
 ];
 
 /// A reason gets at least so many columns beside the others, or a line of its own.
-const LEAST_REASON: usize = 20;
+const LEAST_REASON: usize = 24;
 
 /// Between columns.
 const GAP: usize = 2;
@@ -110,6 +110,7 @@ impl Column {
             Self::Port => or_dash(port()),
             Self::Pid => or_dash(service.pid.map(|pid| pid.to_string())),
             Self::Uptime => or_dash(service.uptime_seconds.map(span)),
+            Self::Restarts if service.restarts == 0 => "-".to_owned(),
             Self::Restarts => service.restarts.to_string(),
             Self::Cpu => or_dash(service.cpu_percent.map(percent)),
             Self::Memory => or_dash(service.memory_bytes.map(size)),

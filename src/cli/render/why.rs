@@ -14,13 +14,14 @@ pub fn render_why(why: &Why, look: &Look) -> String {
     let mut out = String::new();
     let title = format!("{} {}", mark(why.light), plain(&why.id));
     let name = if why.name == why.id { String::new() } else { format!(" ({})", plain(&why.name)) };
-    let _ =
-        writeln!(out, "{}{name} is {}: {}", paint(colour(why.light).bold(), &title), state(why), plain(&why.reason));
+    let (state, reason) = (state(why), plain(&why.reason));
+    let reason = if reason == state { String::new() } else { format!(" - {reason}") };
+    let _ = writeln!(out, "{}{name}: {state}{reason}", paint(colour(why.light).bold(), &title));
     let _ = writeln!(out, "It has been so since {}.", time_and_distance(why.since, look));
     let _ = writeln!(out, "\n{}", wanted(why));
     let _ = writeln!(out, "{}", process(why));
     if let Some(last) = &why.last_exit {
-        let _ = writeln!(out, "Its last run {}, at {}.", plain(&last.text), time_and_distance(last.at, look));
+        let _ = writeln!(out, "Its last run ended at {}: {}.", time_and_distance(last.at, look), plain(&last.text));
     }
     if let Some(cause) = &why.first_cause {
         let _ = writeln!(out, "What went wrong first: {}.", plain(cause).trim_end_matches('.'));
