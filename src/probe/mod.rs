@@ -1,1 +1,16 @@
-//! (under construction)
+//! Asks services how they are: over HTTP, TCP, Unix sockets, or by running a program.
+//!
+//! One order is one question and one answer. When to ask, how often, and what an answer means for health is decided
+//! elsewhere; nothing is remembered from one probe to the next, and no connection is kept. Whatever a service says is
+//! cleaned and cut before it goes into an answer.
+
+mod connect;
+mod exec;
+mod http;
+mod net;
+mod words;
+
+pub use net::NetProbes;
+
+#[cfg(test)]
+mod tests;

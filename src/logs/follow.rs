@@ -1,0 +1,410 @@
+//! What is being written: the lines of several services as they come.
+//!
+//! Folders are watched, not files, so that a log may be emptied, replaced, deleted or not yet there. Where watching is
+//! not possible, and only there, the files are looked at twice a second.
+
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::io;
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use notify::event::{AccessKind, AccessMode};
+use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+
+use super::read::{LogLine, Query, Reading};
+use super::stamp::{self, Stamp};
+use super::tail::{Tail, Written};
+use crate::domain::ServiceId;
+use crate::engine::StateDir;
+
+/// How long a line may lack its end before it is shown as it is.
+const HALF_LINE: Duration = Duration::from_millis(300);
+/// How often files are looked at that can't be watched.
+const POLL: Duration = Duration::from_millis(500);
+
+/// Gives the lines that services write from now on.
+#[derive(Debug)]
+pub struct Follower {
+    dir: StateDir,
+    query: Query,
+    zone: TimeZone,
+    tails: HashMap<ServiceId, Tail>,
+    /// Services whose folder is not watched yet.
+    unwatched: BTreeSet<ServiceId>,
+    /// Services whose log may have grown.
+    touched: BTreeSet<ServiceId>,
+    watcher: Option<RecommendedWatcher>,
+    /// Whether the folder of all services' folders is watched, so that one that appears is noticed.
+    root_watched: bool,
+    sender: Sender<Wake>,
+    wakes: Receiver<Wake>,
+}
+
+/// Adds services to a [`Follower`] that waits in another thread, or ends it; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Remote {
+    sender: Sender<Wake>,
+    dir: StateDir,
+}
+
+#[derive(Debug)]
+enum Wake {
+    /// Something happened at these paths; none: anywhere.
+    Touched(Vec<PathBuf>),
+    Add(ServiceId, Tail),
+    Stop,
+}
+
+impl Remote {
+    /// Follows this service too, from the end that its log has now.
+    pub fn add(&self, service: ServiceId) {
+        let tail = Tail::at_end(self.dir.log(&service));
+        // Without a follower there is nobody to follow.
+        let _ = self.sender.send(Wake::Add(service, tail));
+    }
+
+    /// Lets [`Follower::next_lines`] return `None`, now and from then on.
+    pub fn stop(&self) {
+        let _ = self.sender.send(Wake::Stop);
+    }
+}
+
+impl Follower {
+    /// Follows `services` from where `reading` ends; those that it has no log of, from the beginning.
+    pub(super) fn begin(dir: &StateDir, services: &[ServiceId], query: &Query, reading: &Reading) -> io::Result<Self> {
+        let (sender, wakes) = channel();
+        let mut follower = Self {
+            dir: dir.clone(),
+            query: query.clone(),
+            zone: TimeZone::system(),
+            tails: HashMap::new(),
+            unwatched: services.iter().cloned().collect(),
+            touched: services.iter().cloned().collect(),
+            watcher: watcher(sender.clone()),
+            root_watched: false,
+            sender,
+            wakes,
+        };
+        for (service, file, end) in reading.ends() {
+            follower.tails.insert(service.clone(), Tail::of(dir.log(service), file.try_clone()?, end)?);
+        }
+        for service in services {
+            follower.tails.entry(service.clone()).or_insert_with(|| Tail::of_missing(dir.log(service)));
+        }
+        follower.watch();
+        Ok(follower)
+    }
+
+    /// The other end of it.
+    pub fn remote(&self) -> Remote {
+        Remote { sender: self.sender.clone(), dir: self.dir.clone() }
+    }
+
+    /// Waits for lines, and gives some of them, by time; `None` once it was stopped.
+    ///
+    /// # Errors
+    /// When a log is there and can't be read. It can be called again.
+    pub fn next_lines(&mut self) -> io::Result<Option<Vec<LogLine>>> {
+        loop {
+            let mut lines = Vec::new();
+            for service in std::mem::take(&mut self.touched) {
+                if self.collect(&service, &mut lines)? {
+                    self.touched.insert(service);
+                }
+            }
+            if !lines.is_empty() {
+                lines.sort_by_key(|line: &LogLine| line.at);
+                return Ok(Some(lines));
+            }
+            let wait = if self.touched.is_empty() { self.patience() } else { Some(Duration::ZERO) };
+            if !self.wait(wait) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Adds what `service` has written; true if there is more.
+    fn collect(&mut self, service: &ServiceId, lines: &mut Vec<LogLine>) -> io::Result<bool> {
+        let Some(tail) = self.tails.get_mut(service) else { return Ok(false) };
+        let mut written = Vec::new();
+        let more = tail.catch_up(&mut written, HALF_LINE)?;
+        let now = Timestamp::now();
+        for Written { bytes, cut } in written {
+            if !self.query.matches(&bytes) {
+                continue;
+            }
+            let at = match stamp::stamp(&bytes) {
+                Some(Stamp::Exact(time)) => time,
+                Some(Stamp::Civil(civil)) => stamp::settle(civil, &self.zone, Some((now, now))).unwrap_or(now),
+                None => now,
+            };
+            lines.push(LogLine { service: service.clone(), at: Some(at), bytes, cut });
+        }
+        Ok(more)
+    }
+
+    /// How long nothing needs to be looked at; `None`: until something happens.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let half = self.tails.values().filter_map(Tail::half_since).map(|since| since + HALF_LINE).min();
+        let half = half.map(|due| due.saturating_duration_since(now));
+        let poll = self.must_poll().then_some(POLL);
+        half.into_iter().chain(poll).min()
+    }
+
+    /// Whether something is neither watched nor would its coming be noticed.
+    fn must_poll(&self) -> bool {
+        let unnoticed = |service| self.watcher.is_none() || !self.root_watched || self.dir.service(service).exists();
+        self.unwatched.iter().any(unnoticed)
+    }
+
+    /// Waits until something may have changed; false once it was stopped.
+    fn wait(&mut self, patience: Option<Duration>) -> bool {
+        let first = match patience {
+            Some(patience) => self.wakes.recv_timeout(patience),
+            None => self.wakes.recv().map_err(|_| RecvTimeoutError::Disconnected),
+        };
+        let mut woken = match first {
+            Ok(wake) => Some(wake),
+            Err(RecvTimeoutError::Timeout) => None,
+            // Impossible while this holds a sender itself.
+            Err(RecvTimeoutError::Disconnected) => return false,
+        };
+        if woken.is_none() {
+            self.touch_due();
+        }
+        while let Some(wake) = woken {
+            match wake {
+                Wake::Touched(paths) => self.touch(&paths),
+                Wake::Add(service, tail) => self.add(service, tail),
+                Wake::Stop => return false,
+            }
+            woken = self.wakes.try_recv().ok();
+        }
+        true
+    }
+
+    /// After a time without news: half lines are due, and what can't be watched is looked at.
+    fn touch_due(&mut self) {
+        let half =
+            self.tails.iter().filter(|(_, tail)| tail.half_since().is_some()).map(|(service, _)| service.clone());
+        self.touched.extend(half);
+        if self.must_poll() {
+            let unwatched = self.unwatched.iter().cloned();
+            self.touched.extend(unwatched);
+            self.watch();
+        }
+    }
+
+    fn touch(&mut self, paths: &[PathBuf]) {
+        if paths.is_empty() {
+            self.touched.extend(self.tails.keys().cloned());
+        }
+        let root = self.dir.services();
+        for path in paths {
+            // The folder of all services, a service's own folder, or its log.
+            let parent = path.parent();
+            let (folder, is_folder) = match parent {
+                Some(parent) if parent == root => (path.as_path(), true),
+                Some(parent) if path.file_name() == Some(OsStr::new("output.log")) => (parent, false),
+                Some(_) | None => {
+                    if *path == root {
+                        // It came, or went with all that is in it.
+                        self.root_watched = false;
+                        self.unwatched.extend(self.tails.keys().cloned());
+                    }
+                    continue;
+                }
+            };
+            let service = folder.file_name().and_then(OsStr::to_str).and_then(|id| ServiceId::new(id).ok());
+            let Some(service) = service.filter(|service| self.tails.contains_key(service)) else { continue };
+            if is_folder {
+                self.unwatched.insert(service.clone());
+            }
+            self.touched.insert(service);
+        }
+        if !self.unwatched.is_empty() {
+            self.watch();
+        }
+    }
+
+    fn add(&mut self, service: ServiceId, tail: Tail) {
+        self.tails.entry(service.clone()).or_insert(tail);
+        self.unwatched.insert(service.clone());
+        self.touched.insert(service);
+        self.watch();
+    }
+
+    /// Watches what is not watched yet and can be. What is watched anew must be looked at: it may have changed before.
+    fn watch(&mut self) {
+        let Some(watcher) = &mut self.watcher else { return };
+        if !self.root_watched {
+            self.root_watched = watcher.watch(&self.dir.services(), RecursiveMode::NonRecursive).is_ok();
+        }
+        for service in std::mem::take(&mut self.unwatched) {
+            if watcher.watch(&self.dir.service(&service), RecursiveMode::NonRecursive).is_err() {
+                self.unwatched.insert(service.clone());
+            }
+            self.touched.insert(service);
+        }
+    }
+}
+
+/// `None` if the system gives no watcher.
+fn watcher(sender: Sender<Wake>) -> Option<RecommendedWatcher> {
+    let handler = move |event: notify::Result<notify::Event>| {
+        let paths = match event {
+            Ok(event) if event.need_rescan() => Vec::new(),
+            // Files being opened and read are no news, least of all by ourselves.
+            Ok(event) => match event.kind {
+                EventKind::Access(AccessKind::Close(AccessMode::Write))
+                | EventKind::Any
+                | EventKind::Create(_)
+                | EventKind::Modify(_)
+                | EventKind::Remove(_)
+                | EventKind::Other => event.paths,
+                EventKind::Access(_) => return,
+            },
+            Err(_) => Vec::new(),
+        };
+        // Whoever does not wait any more needs no news.
+        let _ = sender.send(Wake::Touched(paths));
+    };
+    notify::recommended_watcher(handler).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, OpenOptions};
+    use std::io::Write;
+    use std::thread;
+
+    use super::*;
+    use crate::logs::follow;
+
+    struct Bench {
+        dir: tempfile::TempDir,
+        state: StateDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            Self { state: StateDir::new(dir.path().join("state")), dir }
+        }
+
+        fn write(&self, service: &str, content: &str) {
+            fs::create_dir_all(self.state.service(&id(service))).unwrap();
+            let log = self.state.log(&id(service));
+            let mut log = OpenOptions::new().append(true).create(true).open(log).unwrap();
+            log.write_all(content.as_bytes()).unwrap();
+        }
+
+        fn follow(&self, services: &[&str]) -> (Vec<String>, Following) {
+            let services: Vec<ServiceId> = services.iter().map(|service| id(service)).collect();
+            let (reading, mut follower) = follow(&self.state, &services, &Query::default()).unwrap();
+            let read = reading.map(|line| shown(&line.unwrap())).collect();
+            let remote = follower.remote();
+            let (sender, lines) = channel();
+            let thread = thread::spawn(move || {
+                while let Some(lines) = follower.next_lines().unwrap() {
+                    lines.iter().for_each(|line| sender.send(shown(line)).unwrap());
+                }
+            });
+            (read, Following { lines, remote, thread })
+        }
+    }
+
+    struct Following {
+        lines: Receiver<String>,
+        remote: Remote,
+        thread: thread::JoinHandle<()>,
+    }
+
+    impl Following {
+        fn next(&self) -> String {
+            self.lines.recv_timeout(Duration::from_secs(60)).unwrap()
+        }
+
+        /// Ends it; what it has given beside what was asked for.
+        fn stop(self) -> Vec<String> {
+            self.remote.stop();
+            self.thread.join().unwrap();
+            self.lines.into_iter().collect()
+        }
+    }
+
+    fn id(text: &str) -> ServiceId {
+        ServiceId::new(text).unwrap()
+    }
+
+    fn shown(line: &LogLine) -> String {
+        format!("{} {}", line.service, line.text())
+    }
+
+    #[test]
+    fn reading_and_following_give_every_line_once() {
+        let bench = Bench::new();
+        bench.write("api", "one\ntwo\nthr");
+        let (read, following) = bench.follow(&["api"]);
+        assert_eq!(read, ["api one", "api two"]);
+        bench.write("api", "ee\n");
+        assert_eq!(following.next(), "api three");
+        bench.write("api", "four\nno end");
+        assert_eq!([following.next(), following.next()], ["api four", "api no end"]);
+        assert!(following.stop().is_empty());
+    }
+
+    #[test]
+    fn logs_that_come_go_and_come_back_are_followed() {
+        let bench = Bench::new();
+        let (_, following) = bench.follow(&["api", "db"]);
+        // Neither the state directory nor any folder is there yet.
+        bench.write("db", "one\n");
+        assert_eq!(following.next(), "db one");
+        bench.write("api", "two\n");
+        assert_eq!(following.next(), "api two");
+        fs::rename(bench.state.services(), bench.dir.path().join("moved away")).unwrap();
+        bench.write("api", "three\n");
+        assert_eq!(following.next(), "api three");
+        fs::write(bench.state.log(&id("api")), "x\n").unwrap();
+        assert_eq!(following.next(), "api x");
+        assert!(following.stop().is_empty());
+    }
+
+    #[test]
+    fn a_service_can_be_added_while_following() {
+        let bench = Bench::new();
+        bench.write("api", "");
+        bench.write("db", "old\n");
+        let (_, following) = bench.follow(&["api"]);
+        following.remote.add(id("db"));
+        following.remote.add(id("cache"));
+        bench.write("api", "after\n");
+        assert_eq!(following.next(), "api after");
+        bench.write("db", "new\n");
+        assert_eq!(following.next(), "db new");
+        bench.write("cache", "first\n");
+        assert_eq!(following.next(), "cache first");
+        assert!(following.stop().is_empty());
+    }
+
+    #[test]
+    fn reading_is_no_news_and_other_files_touch_nothing() {
+        let bench = Bench::new();
+        bench.write("api", "one\n");
+        let (_, mut follower) = follow(&bench.state, &[id("api")], &Query::default()).unwrap();
+        follower.touched.clear();
+        assert_eq!(follower.patience(), None);
+        fs::read(bench.state.log(&id("api"))).unwrap();
+        fs::write(bench.state.pid(&id("api")), "7").unwrap();
+        let Ok(Wake::Touched(paths)) = follower.wakes.recv_timeout(Duration::from_secs(60)) else { panic!("no news") };
+        assert_eq!(paths, [bench.state.pid(&id("api"))]);
+        follower.touch(&paths);
+        assert!(follower.touched.is_empty() && follower.unwatched.is_empty());
+    }
+}

@@ -1,0 +1,430 @@
+//! What has been written until now: the lines of several services, in the order of their times.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use regex::Regex;
+
+use super::follow::Follower;
+use super::index::Timeline;
+use super::lines::{self, Line, Lines};
+use super::stamp::{self, Stamp};
+use crate::domain::ServiceId;
+use crate::domain::text;
+use crate::engine::StateDir;
+
+/// Which lines are wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Query {
+    /// Of each service only so many, the last ones; with `grep`, of those that match.
+    pub last: Option<usize>,
+    /// Only those since then. A line without any known time counts as later.
+    pub since: Option<Timestamp>,
+    /// Only those that match, as they are shown.
+    pub grep: Option<Regex>,
+}
+
+impl Query {
+    pub(super) fn matches(&self, bytes: &[u8]) -> bool {
+        self.grep.as_ref().is_none_or(|grep| grep.is_match(&text::plain(&String::from_utf8_lossy(bytes))))
+    }
+}
+
+/// One line that a service has written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// The service.
+    pub service: ServiceId,
+    /// When it was written, as far as the line or the index tells.
+    pub at: Option<Timestamp>,
+    /// The line as it was written, without its line feed; at most [`MAX_LINE`](super::MAX_LINE) bytes.
+    pub bytes: Vec<u8>,
+    /// Whether the line was longer.
+    pub cut: bool,
+}
+
+impl LogLine {
+    /// The line as it may be shown: no control sequences, no reordering marks, no invalid UTF-8; a cut one says so.
+    pub fn text(&self) -> String {
+        let mut shown = text::plain(&String::from_utf8_lossy(&self.bytes)).into_owned();
+        if self.cut {
+            shown.push_str("… (line cut)");
+        }
+        shown
+    }
+}
+
+/// Reads what `services` have written until now; a service without a log has written nothing.
+///
+/// # Errors
+/// When a log is there and can't be read.
+pub fn read(dir: &StateDir, services: &[ServiceId], query: &Query) -> io::Result<Reading> {
+    Reading::open(dir, services, query, false)
+}
+
+/// Like [`read`], and what follows: all lines that the reading does not have come from the follower, and none twice.
+///
+/// # Errors
+/// When a log is there and can't be read.
+pub fn follow(dir: &StateDir, services: &[ServiceId], query: &Query) -> io::Result<(Reading, Follower)> {
+    let reading = Reading::open(dir, services, query, true)?;
+    let follower = Follower::begin(dir, services, query, &reading)?;
+    Ok((reading, follower))
+}
+
+/// The lines of all services by time; those of one service stay in their order.
+#[derive(Debug)]
+pub struct Reading {
+    logs: Vec<Log>,
+    /// The next line of each log, by its time.
+    heads: BinaryHeap<Reverse<Head>>,
+    query: Query,
+    failure: Option<io::Error>,
+}
+
+/// Ordered by time, then by the order of the services.
+type Head = (Timestamp, usize, HeadLine);
+
+/// A line that waits for its turn; never compared, for each log has at most one.
+#[derive(Debug)]
+struct HeadLine(LogLine);
+
+impl PartialEq for HeadLine {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for HeadLine {}
+
+impl PartialOrd for HeadLine {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for HeadLine {
+    fn cmp(&self, _: &Self) -> std::cmp::Ordering {
+        std::cmp::Ordering::Equal
+    }
+}
+
+impl Reading {
+    fn open(dir: &StateDir, services: &[ServiceId], query: &Query, whole_lines: bool) -> io::Result<Self> {
+        let mut reading = Self { logs: Vec::new(), heads: BinaryHeap::new(), query: query.clone(), failure: None };
+        for service in services {
+            let path = dir.log(service);
+            if let Some(log) = Log::open(dir, service, &path, query, whole_lines).map_err(|e| named(&path, &e))? {
+                reading.logs.push(log);
+            }
+        }
+        for number in 0..reading.logs.len() {
+            reading.advance(number)?;
+        }
+        Ok(reading)
+    }
+
+    /// For each service that has a log: the file and where reading it ends.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&ServiceId, &File, u64)> {
+        self.logs.iter().map(|log| (&log.service, &*log.file, log.end))
+    }
+
+    fn advance(&mut self, number: usize) -> io::Result<()> {
+        let log = &mut self.logs[number];
+        if let Some(line) = log.next_line(&self.query).map_err(|error| named(&log.path, &error))? {
+            log.reached = line.at.unwrap_or(log.reached).max(log.reached);
+            self.heads.push(Reverse((log.reached, number, HeadLine(line))));
+        }
+        Ok(())
+    }
+}
+
+impl Iterator for Reading {
+    type Item = io::Result<LogLine>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if let Some(failure) = self.failure.take() {
+            return Some(Err(failure));
+        }
+        let Reverse((_, number, HeadLine(line))) = self.heads.pop()?;
+        // That its successor can't be read is told after this one.
+        self.failure = self.advance(number).err();
+        Some(Ok(line))
+    }
+}
+
+fn named(path: &Path, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{}: {error}", path.display()))
+}
+
+/// One service's log while it is read.
+#[derive(Debug)]
+struct Log {
+    service: ServiceId,
+    path: PathBuf,
+    file: Arc<File>,
+    lines: Lines<Arc<File>>,
+    end: u64,
+    times: Times,
+    /// The latest time so far.
+    reached: Timestamp,
+}
+
+impl Log {
+    fn open(
+        dir: &StateDir,
+        service: &ServiceId,
+        path: &Path,
+        query: &Query,
+        whole_lines: bool,
+    ) -> io::Result<Option<Self>> {
+        let file = match File::open(path) {
+            Ok(file) => Arc::new(file),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let metadata = file.metadata()?;
+        let length = metadata.len();
+        // The clock of file systems lags behind by a tick, of which there are at least 100 a second.
+        let modified = metadata.modified().ok().and_then(|time| time.checked_add(Duration::from_millis(10)));
+        let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
+        let mut times = Times::new(Timeline::load(&dir.log_index(service), length, modified));
+        let data = lines::data_start(&file, length)?;
+        // A half-written line is left to whoever follows.
+        let end = if whole_lines && !lines::begins_line(&file, data, length)? {
+            lines::start_of_last(&file, data, length, 1, None)?
+        } else {
+            length
+        };
+        let floor = match query.since {
+            Some(since) if modified.is_some_and(|modified| modified < since) => end,
+            Some(since) => times.skip_earlier(&file, data, end, since)?,
+            None => data,
+        };
+        let start = match query.last {
+            Some(last) => {
+                let likes = |bytes: &[u8]| query.matches(bytes);
+                lines::start_of_last(&file, floor, end, last, query.grep.is_some().then_some(&likes))?
+            }
+            None => floor,
+        };
+        let lines = Lines::new(Arc::clone(&file), start, end);
+        let (service, path) = (service.clone(), path.to_owned());
+        Ok(Some(Self { service, path, file, lines, end, times, reached: Timestamp::MIN }))
+    }
+
+    fn next_line(&mut self, query: &Query) -> io::Result<Option<LogLine>> {
+        while let Some(line) = self.lines.next_line()? {
+            let at = self.times.time_of(&line);
+            if query.matches(&line.bytes) {
+                let Line { start: _, bytes, cut } = line;
+                return Ok(Some(LogLine { service: self.service.clone(), at, bytes, cut }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Tells the times of one log's lines, which come in their order.
+#[derive(Debug)]
+struct Times {
+    timeline: Timeline,
+    zone: TimeZone,
+    /// The last time that a line had of its own.
+    stamped: Option<Timestamp>,
+}
+
+impl Times {
+    fn new(timeline: Timeline) -> Self {
+        Self { timeline, zone: TimeZone::system(), stamped: None }
+    }
+
+    /// Where the first line begins that may have been written at `since` or later; all that follow count as later.
+    fn skip_earlier(&mut self, file: &File, data: u64, end: u64, since: Timestamp) -> io::Result<u64> {
+        let floor = self.timeline.offset_before(since).clamp(data, end);
+        let mut lines = Lines::new(file, floor, end);
+        if !lines::begins_line(file, data, floor)? {
+            lines.skip_line()?;
+        }
+        let mut begin = lines.offset();
+        while let Some(line) = lines.next_line()? {
+            let before = self.stamped;
+            let latest = match self.stamped_time_of(&line) {
+                Some(time) => Some(time),
+                // What the index tells in between is an estimate, which must not hide a line.
+                None => self.timeline.bracket(line.start).map(|(_, to)| to),
+            };
+            if latest.is_none_or(|latest| latest >= since) {
+                self.stamped = before;
+                break;
+            }
+            begin = lines.offset();
+        }
+        Ok(begin)
+    }
+
+    /// Its own time; else that of the stamped line that it continues, if the index does not gainsay; else the index's.
+    fn time_of(&mut self, line: &Line) -> Option<Timestamp> {
+        self.stamped_time_of(line).or_else(|| self.timeline.time_of(line.start))
+    }
+
+    fn stamped_time_of(&mut self, line: &Line) -> Option<Timestamp> {
+        let bracket = self.timeline.bracket(line.start);
+        let own = match stamp::stamp(&line.bytes) {
+            Some(Stamp::Exact(time)) => Some(time),
+            Some(Stamp::Civil(civil)) => stamp::settle(civil, &self.zone, bracket),
+            None => None,
+        };
+        if own.is_some() {
+            self.stamped = own;
+            return own;
+        }
+        self.stamped.filter(|stamped| bracket.is_none_or(|(from, to)| (from..=to).contains(stamped)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::engine::ports::Logs;
+    use crate::logs::LogIndex;
+
+    struct Bench {
+        _dir: tempfile::TempDir,
+        state: StateDir,
+    }
+
+    impl Bench {
+        fn new(logs: &[(&str, &str)]) -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let bench = Self { state: StateDir::new(dir.path()), _dir: dir };
+            for (service, content) in logs {
+                fs::create_dir_all(bench.state.service(&id(service))).unwrap();
+                fs::write(bench.state.log(&id(service)), content).unwrap();
+            }
+            bench
+        }
+
+        fn read(&self, services: &[&str], query: &Query) -> Vec<String> {
+            let services: Vec<ServiceId> = services.iter().map(|service| id(service)).collect();
+            let reading = read(&self.state, &services, query).unwrap();
+            reading.map(|line| line.unwrap()).map(|line| format!("{} {}", line.service, line.text())).collect()
+        }
+    }
+
+    fn id(text: &str) -> ServiceId {
+        ServiceId::new(text).unwrap()
+    }
+
+    fn at(text: &str) -> Option<Timestamp> {
+        Some(text.parse().unwrap())
+    }
+
+    #[test]
+    fn lines_of_several_services_come_by_time_and_keep_their_own_order() {
+        let bench = Bench::new(&[
+            ("api", "2026-01-02T00:00:01Z one\n2026-01-02T00:00:05Z five\n  at frame\n2026-01-02T00:00:04Z late\n"),
+            ("db", "2026-01-02T00:00:02Z two\n2026-01-02T00:00:06Z six\n"),
+        ]);
+        let lines = bench.read(&["db", "api", "nobody"], &Query::default());
+        let tails: Vec<&str> = lines.iter().map(|line| line.rsplit(' ').next().unwrap()).collect();
+        assert_eq!(tails, ["one", "two", "five", "frame", "late", "six"]);
+        assert!(lines[0].starts_with("api ") && lines[1].starts_with("db "));
+    }
+
+    #[test]
+    fn the_last_lines_are_counted_per_service_and_after_the_search() {
+        let bench = Bench::new(&[("a", "hit 1\nhit 2\nmiss\nhit 3\nmiss\n"), ("b", "hit 4\n")]);
+        let last = |n| Query { last: Some(n), ..Query::default() };
+        assert_eq!(bench.read(&["a", "b"], &last(2)), ["a hit 3", "a miss", "b hit 4"]);
+        let grep = Query { last: Some(2), grep: Some(Regex::new("^hit").unwrap()), since: None };
+        assert_eq!(bench.read(&["a", "b"], &grep), ["a hit 2", "a hit 3", "b hit 4"]);
+        assert_eq!(bench.read(&["a", "b"], &last(0)), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_search_sees_what_is_shown() {
+        let bench = Bench::new(&[("a", "\u{1b}[31mER\u{1b}[0mROR x\nfine\n")]);
+        let query = Query { grep: Some(Regex::new("^ERROR").unwrap()), ..Query::default() };
+        assert_eq!(bench.read(&["a"], &query), ["a ERROR x"]);
+    }
+
+    #[test]
+    fn since_goes_by_the_lines_own_times_and_keeps_what_continues_them() {
+        let content = "2026-01-02T00:00:01Z old\n  old frame\n2026-01-02T00:00:05Z new\n  new frame\n";
+        let bench = Bench::new(&[("a", content)]);
+        let query = Query { since: at("2026-01-02T00:00:03Z"), ..Query::default() };
+        assert_eq!(bench.read(&["a"], &query), ["a 2026-01-02T00:00:05Z new", "a   new frame"]);
+        let one = Query { last: Some(3), ..query };
+        assert_eq!(bench.read(&["a"], &one).len(), 2);
+    }
+
+    #[test]
+    fn since_goes_by_the_index_where_lines_tell_no_time() {
+        let bench = Bench::new(&[("a", "old 1\nold 2\nol")]);
+        let service = id("a");
+        LogIndex::new(bench.state.clone()).mark(&service);
+        let marked = Timestamp::now();
+        // The wall clock must move on before anything counts as later.
+        while Timestamp::now().as_millisecond() <= marked.as_millisecond() {
+            std::thread::yield_now();
+        }
+        let since = Timestamp::now();
+        let mut content = fs::read(bench.state.log(&service)).unwrap();
+        content.extend_from_slice(b"d 3\nnew 1\nnew 2\n");
+        fs::write(bench.state.log(&service), content).unwrap();
+        let query = Query { since: Some(since), ..Query::default() };
+        let mut reading = read(&bench.state, std::slice::from_ref(&service), &query).unwrap();
+        let lines: Vec<LogLine> = reading.by_ref().map(Result::unwrap).collect();
+        let times: Vec<Option<Timestamp>> = lines.iter().map(|line| line.at).collect();
+        let texts: Vec<String> = lines.iter().map(LogLine::text).collect();
+        assert!(texts.ends_with(&["new 2".to_owned()]) && !texts.iter().any(|text| text.contains("ld")), "{texts:?}");
+        assert!(times.is_sorted() && times[0] >= Some(marked), "{times:?}");
+    }
+
+    #[test]
+    fn a_log_not_written_to_since_then_has_nothing_to_say() {
+        let bench = Bench::new(&[("a", "no time\n")]);
+        let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
+        assert!(bench.read(&["a"], &Query { since: Some(later), ..Query::default() }).is_empty());
+        assert_eq!(bench.read(&["a"], &Query { since: at("2001-01-01T00:00:00Z"), ..Query::default() }), ["a no time"]);
+    }
+
+    #[test]
+    fn a_line_is_shown_harmless_and_kept_as_it_was() {
+        let bench = Bench::new(&[("a", "")]);
+        let raw = b"\x1b]0;owned\x07a\tb\xff\x1b[2J\xe2\x80\xaec\r\n";
+        fs::write(bench.state.log(&id("a")), raw).unwrap();
+        let line = read(&bench.state, &[id("a")], &Query::default()).unwrap().next().unwrap().unwrap();
+        assert_eq!(line.text(), "a\tb\u{fffd}c");
+        assert_eq!(line.bytes, raw[..raw.len() - 1]);
+    }
+
+    #[test]
+    fn a_line_beyond_all_measure_is_cut_and_says_so() {
+        let bench = Bench::new(&[("a", &"x".repeat(1 << 20))]);
+        let line = read(&bench.state, &[id("a")], &Query::default()).unwrap().next().unwrap().unwrap();
+        assert_eq!(line.bytes.len(), crate::logs::MAX_LINE);
+        assert!(line.text().ends_with("x… (line cut)"));
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_read_is_named() {
+        let bench = Bench::new(&[]);
+        fs::create_dir_all(bench.state.log(&id("a"))).unwrap();
+        let error = match read(&bench.state, &[id("a")], &Query::default()) {
+            Ok(mut reading) => reading.next().unwrap().unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(error.to_string().contains("output.log"), "{error}");
+    }
+}

@@ -1,0 +1,137 @@
+//! Finding and reaching: the addresses of a host, and the tcp and unix probes, which only connect.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::time::timeout;
+
+use super::words;
+use crate::domain::Outcome;
+use crate::domain::text;
+
+/// Passes if one of the addresses of `host` takes a connection on `port`.
+pub(super) async fn tcp(host: &str, port: u16, patience: Duration) -> Outcome {
+    let connected = timeout(patience, async {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        // All at once: an address that swallows packets must not hide one that answers.
+        let tries = addresses(host).await?.into_iter().map(|ip| TcpStream::connect((ip, port)));
+        let mut tries: FuturesUnordered<_> = tries.collect();
+        let mut failure = io::Error::other("host without an address");
+        while let Some(connected) = tries.next().await {
+            match connected {
+                Ok(_connection) => return Ok(()),
+                // That one address refuses says more than that another family is switched off.
+                Err(_) if failure.kind() == io::ErrorKind::ConnectionRefused => {}
+                Err(error) => failure = error,
+            }
+        }
+        Err(failure)
+    });
+    judged(connected.await, patience)
+}
+
+/// Passes if the socket at `path` takes a connection.
+pub(super) async fn unix(path: &Path, patience: Duration) -> Outcome {
+    let connected = timeout(patience, async { UnixStream::connect(path).await.map(drop) });
+    judged(connected.await, patience)
+}
+
+/// The addresses of `host`: never empty. `localhost` means both loopback addresses, whatever the system thinks; IPv4
+/// is the last, since callers that try them in turn tell the failure of the last, and IPv6 may be switched off.
+///
+/// # Errors
+/// When the host is not known.
+pub(super) async fn addresses(host: &str) -> io::Result<Vec<IpAddr>> {
+    if let Ok(ip) = host.parse() {
+        return Ok(vec![ip]);
+    }
+    if is_loopback_name(host) {
+        return Ok(vec![Ipv6Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into()]);
+    }
+    let found: Vec<IpAddr> = match lookup_host((host, 0)).await {
+        Ok(found) => found.map(|address: SocketAddr| address.ip()).collect(),
+        Err(_) => Vec::new(),
+    };
+    if found.is_empty() {
+        return Err(io::Error::other(format!("host not found: {}", text::first_line(host, 80))));
+    }
+    Ok(found)
+}
+
+/// `localhost` and what ends in `.localhost` (RFC 6761), with or without the root's dot.
+fn is_loopback_name(host: &str) -> bool {
+    let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+    host == "localhost" || host.ends_with(".localhost")
+}
+
+fn judged<E>(connected: Result<io::Result<()>, E>, patience: Duration) -> Outcome {
+    match connected {
+        Ok(Ok(())) => Outcome::Pass,
+        Ok(Err(error)) => Outcome::Fail(words::innermost(&error)),
+        Err(_elapsed) => Outcome::Fail(format!("no connection within {}", words::span(patience))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn refused() -> Outcome {
+        Outcome::Fail("connection refused".to_owned())
+    }
+
+    #[tokio::test]
+    async fn localhost_is_reached_on_either_loopback_address() {
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(loopback).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            for host in ["localhost", "LOCALHOST.", "api.localhost"] {
+                assert_eq!(tcp(host, port, PATIENCE).await, Outcome::Pass, "{host} {loopback}");
+            }
+            drop(listener);
+            assert_eq!(tcp("localhost", port, PATIENCE).await, refused());
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_means_only_itself() {
+        let listener = TcpListener::bind("[::1]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        assert_eq!(tcp("127.0.0.1", port, PATIENCE).await, refused());
+        assert_eq!(tcp("[::1]", port, PATIENCE).await, Outcome::Pass);
+        assert_eq!(tcp("::1", port, PATIENCE).await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn an_unknown_host_is_named() {
+        let outcome = tcp("no-such-host.invalid", 1, PATIENCE).await;
+        assert_eq!(outcome, Outcome::Fail("host not found: no-such-host.invalid".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_unix_socket_passes_while_someone_listens() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("socket");
+        assert_eq!(unix(&path, PATIENCE).await, Outcome::Fail("no such file".to_owned()));
+        let listener = UnixListener::bind(&path).unwrap();
+        assert_eq!(unix(&path, PATIENCE).await, Outcome::Pass);
+        drop(listener);
+        assert_eq!(unix(&path, PATIENCE).await, refused());
+    }
+
+    #[test]
+    fn a_connection_that_does_not_come_is_told_with_the_patience() {
+        let outcome = judged(Err(()), Duration::from_millis(2500));
+        assert_eq!(outcome, Outcome::Fail("no connection within 2.5 s".to_owned()));
+    }
+}
