@@ -26,8 +26,8 @@ pub struct Backstage {
     pub journal: Arc<dyn Journal>,
 }
 
-/// Measures the process trees of these services, now.
-pub type Sampling = Arc<dyn Fn(&[Arc<ServiceView>]) -> Samples + Send + Sync>;
+/// Measures the process trees of these services, now; fails when the system tells nothing of its processes.
+pub type Sampling = Arc<dyn Fn(&[Arc<ServiceView>]) -> io::Result<Samples> + Send + Sync>;
 
 /// The last lines of a service's log, at most so many, oldest first, without line ends; `None` if it has no log.
 pub type LastLines = Arc<dyn Fn(&ServiceId, usize) -> io::Result<Option<Vec<String>>> + Send + Sync>;

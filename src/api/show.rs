@@ -1,5 +1,6 @@
 //! Answers that only look: status, ps, why, graph.
 
+use std::io;
 use std::sync::Arc;
 
 use axum::Json;
@@ -29,7 +30,11 @@ struct Which {
 pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Status>, Failure> {
     let snapshot = backstage.engine.snapshot();
     let views = chosen(&snapshot, &query::<Which>(&uri)?)?;
-    let samples = sample(&backstage, views.clone()).await?;
+    // What processes cost is the least of a status: without it, the rest is shown.
+    let samples = sample(&backstage, views.clone()).await?.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to measure processes");
+        Samples::new()
+    });
     let shown = Snapshot { services: views.into(), ..Snapshot::clone(&snapshot) };
     Ok(Json(Status::of(&shown, &backstage.engine.clock(), &backstage.agent, &samples)))
 }
@@ -38,6 +43,7 @@ pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json
 pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>, Failure> {
     let views = chosen(&backstage.engine.snapshot(), &query::<Which>(&uri)?)?;
     let samples = sample(&backstage, views.clone()).await?;
+    let samples = samples.map_err(|error| internal(format!("failed to measure processes: {error}")))?;
     Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples)))
 }
 
@@ -68,7 +74,7 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     tokio::task::spawn_blocking(work).await.map_err(internal)
 }
 
-async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<Samples, Failure> {
+async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<io::Result<Samples>, Failure> {
     let sampling = Arc::clone(&backstage.sample);
     aside(move || sampling(&views)).await
 }

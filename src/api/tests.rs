@@ -86,7 +86,7 @@ impl World {
                     command: "api --serve".to_owned(),
                 };
                 let running = views.iter().filter_map(|view| Some((view.id.clone(), vec![one(view.pid?)])));
-                running.collect::<Samples>()
+                Ok(running.collect::<Samples>())
             }),
             last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,

@@ -12,6 +12,7 @@ use serde_json::json;
 use self::connection::Connection;
 use super::args::{Ask, GraphFormat, Ids, Output, Targets};
 use super::exit::{Exit, Unmet};
+use super::logs::point_in_time;
 use super::offline::{show, to_json};
 use super::render::{Look, problem_lines, render_event, render_graph, render_ps, render_status, render_why};
 use crate::domain::Severity;
@@ -24,8 +25,6 @@ pub struct Control {
     pub socket: PathBuf,
     /// The main file that the agent would be running for.
     pub config: PathBuf,
-    /// Reads what is typed behind `--since`.
-    pub since: fn(&str) -> Result<Timestamp, String>,
 }
 
 /// Asks the agent behind `control`, prints what it answers, and tells the exit status.
@@ -84,7 +83,7 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write) -> Result<Ex
             settled(out, answer, *output)
         }
         Ask::Reload { output } => reload(out, &agent, *output).await,
-        Ask::Events { follow, since, output } => events(out, &agent, control, *follow, since.as_deref(), *output).await,
+        Ask::Events { follow, since, output } => events(out, &agent, *follow, since.as_deref(), *output).await,
         Ask::Shutdown { keep_services, output } => shutdown(out, &agent, *keep_services, *output).await,
     }
 }
@@ -153,12 +152,11 @@ async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Resu
 async fn events(
     out: &mut dyn Write,
     agent: &Connection,
-    control: &Control,
     follow: bool,
     since: Option<&str>,
     output: Output,
 ) -> Result<Exit, Unmet> {
-    let since = since.map(control.since).transpose().map_err(|error| Unmet::new(Exit::Usage, error))?;
+    let since = since.map(point_in_time).transpose()?;
     let mut path = format!("/v1/events?follow={follow}");
     match since {
         Some(since) => path.push_str(&format!("&since={since}")),

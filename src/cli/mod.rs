@@ -1,11 +1,12 @@
 //! The command line: what can be typed, the client of the control interface, and text for people.
 //!
-//! It knows the agent only by the control interface. What needs no agent (reading logs, checking sources) is done
-//! elsewhere; here are its arguments, and how its results are shown.
+//! It knows the agent only by the control interface. Logs are read without it; sources are checked elsewhere, and only
+//! shown here.
 
 mod args;
 mod client;
 mod exit;
+mod logs;
 mod offline;
 mod render;
 mod unix;
@@ -13,5 +14,6 @@ mod unix;
 pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, parse};
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
-pub use offline::{LogPrinter, check, completions, refuse};
+pub use logs::{LogForm, LogPrinter, logs};
+pub use offline::{check, completions, refuse};
 pub use render::{Look, render_check, render_event, render_graph, render_ps, render_status, render_why};

@@ -117,8 +117,7 @@ impl Agent {
         let words = std::iter::once("pilotlight").chain(line.split_whitespace());
         let invocation = Invocation::try_parse_from(words).unwrap();
         let Some(cli::Command::Ask(ask)) = invocation.command else { panic!("{line} asks no agent") };
-        let since = |text: &str| text.parse::<Timestamp>().map_err(|error| error.to_string());
-        let control = Control { socket: self.socket.clone(), config: PathBuf::from("/srv/services.json"), since };
+        let control = Control { socket: self.socket.clone(), config: PathBuf::from("/srv/services.json") };
         client_on(&ask, &control, out, err)
     }
 
@@ -175,7 +174,7 @@ async fn live(
             let one = |view: &Arc<pilotlight::domain::ServiceView>| {
                 Some((view.id.clone(), vec![process(view.pid?, format!("{} --serve", view.id))]))
             };
-            views.iter().filter_map(one).collect::<Samples>()
+            Ok(views.iter().filter_map(one).collect::<Samples>())
         }),
         last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
         journal,

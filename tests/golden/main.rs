@@ -2,6 +2,8 @@
 //!
 //! After a change on purpose: `INSTA_UPDATE=always cargo test --test golden`, and read the difference.
 
+#![allow(clippy::unwrap_used)]
+
 mod cli;
 
 /// The same samples that the unit tests use.

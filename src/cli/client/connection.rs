@@ -102,10 +102,10 @@ impl Connection {
         let mut cause: Option<&dyn std::error::Error> = Some(error);
         let mut words = String::new();
         while let Some(at) = cause {
-            if let Some(kind) = at.downcast_ref::<io::Error>().map(io::Error::kind) {
-                if error.is_connect() && matches!(kind, io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound) {
-                    return no_agent_for(&self.config);
-                }
+            let kind = at.downcast_ref::<io::Error>().map(io::Error::kind);
+            let nobody = matches!(kind, Some(io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound));
+            if error.is_connect() && nobody {
+                return no_agent_for(&self.config);
             }
             words = at.to_string();
             cause = at.source();
