@@ -11,7 +11,7 @@ mod offline;
 mod render;
 mod unix;
 
-pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, parse};
+pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, WaitFor, parse};
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
