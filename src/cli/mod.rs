@@ -1,1 +1,19 @@
-//! (under construction)
+//! The command line: what can be typed, the client of the control interface, and text for people.
+//!
+//! It knows the agent only by the control interface. Logs are read without it; sources are checked elsewhere, and only
+//! shown here.
+
+mod args;
+mod client;
+mod exit;
+mod logs;
+mod offline;
+mod render;
+mod unix;
+
+pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, WaitFor, parse};
+pub use client::{Control, client, client_on};
+pub use exit::Exit;
+pub use logs::{LogForm, LogPrinter, logs};
+pub use offline::{check, completions, refuse};
+pub use render::{Look, render_check, render_event, render_graph, render_ps, render_status, render_why};

@@ -2,6 +2,7 @@
 //!
 //! Pure: no file, network, process, thread, clock, randomness or log. Everything is handed in, everything is handed out.
 
+pub mod aim;
 pub mod catalog;
 pub mod diff;
 mod event;
@@ -11,6 +12,8 @@ mod node;
 mod notice;
 mod problem;
 mod run;
+#[cfg(test)]
+pub mod sample;
 mod service;
 mod snapshot;
 mod supervisor;

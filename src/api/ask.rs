@@ -1,0 +1,115 @@
+//! Wishes: start, stop, restart, enable, disable, reset, reload, wait, shutdown.
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::State;
+use serde::de::DeserializeOwned;
+
+use super::backstage::Backstage;
+use super::failure::{bad_request, no_such_service, refused};
+use super::wait::until_settled;
+use crate::domain::{Accepted, Aim, Command, Goal, Selection, ServiceId, Shutdown, Snapshot};
+use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, ShutdownWish, Wait, Wish};
+
+/// `POST /v1/start`.
+pub async fn start(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish(&backstage, &body, Command::Start).await
+}
+
+/// `POST /v1/stop`.
+pub async fn stop(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish(&backstage, &body, Command::Stop).await
+}
+
+/// `POST /v1/restart`.
+pub async fn restart(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish(&backstage, &body, Command::Restart).await
+}
+
+/// `POST /v1/enable`.
+pub async fn enable(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_only(&backstage, &body, Command::Start).await
+}
+
+/// `POST /v1/disable`.
+pub async fn disable(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_only(&backstage, &body, Command::Stop).await
+}
+
+/// `POST /v1/reset`.
+pub async fn reset(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_only(&backstage, &body, Command::Reset).await
+}
+
+/// `POST /v1/reload`.
+pub async fn reload(State(backstage): State<Backstage>) -> Result<Json<Reloaded>, Failure> {
+    let accepted = backstage.engine.command(Command::Reload).await.map_err(refused)?;
+    let snapshot = backstage.engine.snapshot();
+    let problems = snapshot.problems.iter().map(Problem::of).collect();
+    Ok(Json(Reloaded { generation: snapshot.generation, problems, remarks: accepted.remarks }))
+}
+
+/// `POST /v1/wait`.
+pub async fn wait(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    let Wait { ids, goal, timeout } = parse(&body)?;
+    let timeout = wire::span(timeout).map_err(bad_request)?;
+    let ids = known(ids, &backstage.engine.snapshot())?;
+    let goal = Goal::from(goal);
+    let aims: Vec<Aim> = ids.into_iter().map(|id| Aim { id, goal, not_run: None }).collect();
+    until_settled(&backstage.engine, &aims, timeout, Vec::new()).await.map(Json)
+}
+
+/// `POST /v1/shutdown`: answers as soon as the wish is taken; the agent ends after that.
+pub async fn shutdown(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    let ShutdownWish { keep_services } = parse(&body)?;
+    let how = if keep_services { Shutdown::Keep } else { Shutdown::AsConfigured };
+    let Accepted { aims: _, remarks } = backstage.engine.command(Command::Shutdown(how)).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks }))
+}
+
+async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Command) -> Result<Json<Done>, Failure> {
+    let Wish { ids, all, group, wait, timeout } = parse(body)?;
+    let timeout = wire::span(timeout).map_err(bad_request)?;
+    let selection = match (ids.is_empty(), all, group) {
+        (false, false, None) => Selection::Ids(known(ids, &backstage.engine.snapshot())?),
+        (true, true, None) => Selection::All,
+        (true, false, Some(group)) => Selection::Group(group),
+        (_, _, _) => return Err(bad_request("say which services: exactly one of ids, all and group")),
+    };
+    let Accepted { aims, remarks } = backstage.engine.command(command(selection)).await.map_err(refused)?;
+    if wait {
+        until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
+    } else {
+        Ok(Json(Done { services: Vec::new(), remarks }))
+    }
+}
+
+async fn wish_only(
+    backstage: &Backstage,
+    body: &[u8],
+    command: fn(Selection) -> Command,
+) -> Result<Json<Done>, Failure> {
+    let Ids { ids } = parse(body)?;
+    let ids = known(ids, &backstage.engine.snapshot())?;
+    let command = command(Selection::Ids(ids));
+    let Accepted { aims: _, remarks } = backstage.engine.command(command).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks }))
+}
+
+/// The ids of a request, all of which must be services; there must be one at least.
+fn known(ids: Vec<String>, snapshot: &Snapshot) -> Result<Vec<ServiceId>, Failure> {
+    if ids.is_empty() {
+        return Err(bad_request("ids is empty: name at least one service"));
+    }
+    let one = |id: String| {
+        let view = snapshot.service(&id).ok_or_else(|| no_such_service(&id, snapshot))?;
+        Ok(view.id.clone())
+    };
+    ids.into_iter().map(one).collect()
+}
+
+/// The body of a request; an empty one is an empty object.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not as expected: {error}")))
+}

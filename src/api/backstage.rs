@@ -1,0 +1,46 @@
+//! What the interface needs beside the engine, as ports that the composition root fills.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::domain::{ServiceId, ServiceView};
+use crate::engine::Handle;
+use crate::wire::{AgentFacts, Event, Samples};
+
+/// Everything that stands behind the interface; cheap to clone.
+///
+/// The closures and the journal may block: they are called off the runtime's thread.
+#[derive(Clone)]
+pub struct Backstage {
+    /// The engine.
+    pub engine: Handle,
+    /// What the agent knows of itself.
+    pub agent: Arc<AgentFacts>,
+    /// Measures processes.
+    pub sample: Sampling,
+    /// Reads the ends of logs.
+    pub last_lines: LastLines,
+    /// What happened.
+    pub journal: Arc<dyn Journal>,
+}
+
+/// Measures the process trees of these services, now; fails when the system tells nothing of its processes.
+pub type Sampling = Arc<dyn Fn(&[Arc<ServiceView>]) -> io::Result<Samples> + Send + Sync>;
+
+/// The last lines of a service's log, at most so many, oldest first, without line ends; `None` if it has no log.
+pub type LastLines = Arc<dyn Fn(&ServiceId, usize) -> io::Result<Option<Vec<String>>> + Send + Sync>;
+
+/// What happened, as far as it is kept.
+pub trait Journal: Send + Sync {
+    /// What was recorded after `cursor`, oldest first, and the cursor behind it. 0 lies before the oldest that is kept;
+    /// a cursor whose surroundings are not kept any more counts as 0.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    fn read(&self, cursor: u64) -> io::Result<(Vec<Event>, u64)>;
+
+    /// Changes with each record.
+    fn grown(&self) -> watch::Receiver<u64>;
+}

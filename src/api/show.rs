@@ -1,0 +1,88 @@
+//! Answers that only look: status, ps, why, graph.
+
+use std::io;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::Uri;
+use serde::Deserialize;
+
+use super::backstage::Backstage;
+use super::events::query;
+use super::failure::{internal, no_such_service};
+use crate::domain::{ServiceView, Snapshot};
+use crate::wire::{Failure, Graph, Ps, Samples, Status, Why, changed_since_healthy};
+
+/// How many lines of a log `why` shows.
+const LAST_LINES: usize = 10;
+
+/// Which services are asked about; all without it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    /// Ids, joined by commas.
+    #[serde(default)]
+    ids: String,
+}
+
+/// `GET /v1/status`.
+pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Status>, Failure> {
+    let snapshot = backstage.engine.snapshot();
+    let views = chosen(&snapshot, &query::<Which>(&uri)?)?;
+    // What processes cost is the least of a status: without it, the rest is shown.
+    let samples = sample(&backstage, views.clone()).await?.unwrap_or_else(|error| {
+        tracing::warn!(%error, "failed to measure processes");
+        Samples::new()
+    });
+    let shown = Snapshot { services: views.into(), ..Snapshot::clone(&snapshot) };
+    Ok(Json(Status::of(&shown, &backstage.engine.clock(), &backstage.agent, &samples)))
+}
+
+/// `GET /v1/ps`.
+pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>, Failure> {
+    let views = chosen(&backstage.engine.snapshot(), &query::<Which>(&uri)?)?;
+    let samples = sample(&backstage, views.clone()).await?;
+    let samples = samples.map_err(|error| internal(format!("failed to measure processes: {error}")))?;
+    Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples)))
+}
+
+/// `GET /v1/why/{id}`.
+pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Why>, Failure> {
+    let snapshot = backstage.engine.snapshot();
+    let view = snapshot.service(&id).ok_or_else(|| no_such_service(&id, &snapshot))?;
+    let asked = (backstage.clone(), view.id.clone());
+    let (lines, events) = aside(move || {
+        let (backstage, id) = asked;
+        let lines = (backstage.last_lines)(&id, LAST_LINES);
+        (lines, backstage.journal.read(0))
+    })
+    .await?;
+    let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
+    let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
+    let changed = changed_since_healthy(&id, &events);
+    Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, changed)))
+}
+
+/// `GET /v1/graph`.
+pub async fn graph(State(backstage): State<Backstage>) -> Json<Graph> {
+    Json(Graph::of(&backstage.engine.snapshot()))
+}
+
+/// Runs what may block on a thread of its own.
+pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(internal)
+}
+
+async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<io::Result<Samples>, Failure> {
+    let sampling = Arc::clone(&backstage.sample);
+    aside(move || sampling(&views)).await
+}
+
+fn chosen(snapshot: &Snapshot, which: &Which) -> Result<Vec<Arc<ServiceView>>, Failure> {
+    if which.ids.is_empty() {
+        return Ok(snapshot.services.to_vec());
+    }
+    let one = |id: &str| snapshot.service(id).cloned().ok_or_else(|| no_such_service(id, snapshot));
+    which.ids.split(',').map(one).collect()
+}

@@ -1,0 +1,139 @@
+//! The OpenAPI document says what the router does, no more and no less.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::World;
+use crate::api::OPENAPI;
+use crate::api::router::routes;
+use crate::domain::sample::{NOW, define, exited, healthy, snapshot, waiting, wanted};
+use crate::domain::{self, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
+
+fn document() -> Value {
+    serde_json::from_str(OPENAPI).unwrap()
+}
+
+/// Follows `$ref`, and for "this or null" takes what is not null.
+fn resolved<'a>(document: &'a Value, schema: &'a Value) -> &'a Value {
+    if let Some(name) = schema["$ref"].as_str() {
+        let target = document.pointer(name.strip_prefix('#').unwrap());
+        return resolved(document, target.unwrap_or_else(|| panic!("{name} leads nowhere")));
+    }
+    schema.get("oneOf").map_or(schema, |choices| resolved(document, &choices[0]))
+}
+
+/// Compares the keys of `value` with the properties of `schema`, at any depth.
+fn differences(document: &Value, schema: &Value, value: &Value, path: &str, found: &mut Vec<String>) {
+    let schema = resolved(document, schema);
+    match value {
+        Value::Object(value) => {
+            let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{path} is an object"));
+            let documented: BTreeSet<&String> = properties.keys().collect();
+            let present: BTreeSet<&String> = value.keys().collect();
+            found.extend(documented.symmetric_difference(&present).map(|key| format!("{path}.{key}")));
+            let common = value.iter().filter_map(|(key, value)| Some((key, properties.get(key)?, value)));
+            common.for_each(|(key, schema, value)| {
+                differences(document, schema, value, &format!("{path}.{key}"), found);
+            });
+        }
+        Value::Array(values) => {
+            values.iter().for_each(|value| differences(document, &schema["items"], value, path, found));
+        }
+        Value::String(word) => {
+            let words = schema["enum"].as_array();
+            if words.is_some_and(|words| !words.contains(&json!(word))) {
+                found.push(format!("{path} is {word}"));
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
+fn picture() -> Snapshot {
+    let failed = exited(wanted("db", ProcessState::Failed, Light::Red, "exited with code 1"), Exit::Code(1));
+    let db = ServiceView { next_try: Some(NOW), first_cause: Some("exited".to_owned()), ..failed };
+    let place = Place { file: "services.json".into(), line: 3, column: 9 };
+    let group = domain::Group { key: "backend".to_owned(), name: "Backend".to_owned(), icon: None };
+    Snapshot {
+        problems: [domain::Problem::error(&place, "unknown type")].into(),
+        groups: [group].into(),
+        ..snapshot(vec![
+            define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),
+            waiting("web", "db", "failed"),
+            db,
+        ])
+    }
+}
+
+#[tokio::test]
+async fn every_route_is_documented_and_every_documented_path_is_a_route() {
+    let document = document();
+    let routed: BTreeSet<(String, String)> =
+        routes().iter().map(|route| (route.path.to_owned(), route.method.to_owned())).collect();
+    let paths = document["paths"].as_object().unwrap().iter();
+    let documented: BTreeSet<(String, String)> = paths
+        .flat_map(|(path, operations)| {
+            operations.as_object().unwrap().keys().map(|method| (path.clone(), method.clone()))
+        })
+        .collect();
+    assert_eq!(routed, documented);
+}
+
+#[tokio::test]
+async fn every_documented_path_answers_with_what_is_documented() {
+    let document = document();
+    let mut world = World::new(picture());
+    world.journal.add("healthy", "api", 10);
+    let mut found = Vec::new();
+    for (path, operations) in document["paths"].as_object().unwrap() {
+        for (method, operation) in operations.as_object().unwrap() {
+            let schema = &operation["responses"]["200"]["content"];
+            let request = path.replace("{id}", "web");
+            let (status, body) = if method == "get" {
+                let response = world.client.get(super::url(&request)).send().await.unwrap();
+                let status = response.status().as_u16();
+                let text = response.text().await.unwrap();
+                (status, serde_json::from_str(text.lines().next().filter(|_| path.contains("events")).unwrap_or(&text)))
+            } else {
+                let body = match path.as_str() {
+                    "/v1/reload" | "/v1/shutdown" => "{}",
+                    _ => r#"{"ids": ["api"]}"#,
+                };
+                let answer = world.post(path, body);
+                if path != "/v1/wait" {
+                    world.answer(super::accepted(&[("api", domain::Goal::Healthy)])).await;
+                }
+                let (status, body) = answer.await.unwrap();
+                (status, Ok(body))
+            };
+            assert_eq!(status, 200, "{method} {path}");
+            if path != "/openapi.json" {
+                let kind = if path.contains("events") { "application/x-ndjson" } else { "application/json" };
+                differences(&document, &schema[kind]["schema"], &body.unwrap(), path, &mut found);
+            }
+        }
+    }
+    assert_eq!(found, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn every_failure_has_the_documented_shape() {
+    let document = document();
+    let schema = &document["components"]["schemas"]["Failure"];
+    let mut world = World::new(picture());
+    let mut answers = vec![world.get("/v1/nothing").await, world.get("/v1/start").await];
+    assert!(answers.iter().all(|(status, body)| *status == 404 && body["kind"] == "no_such_path"));
+    answers.push(world.get("/v1/why/nobody").await);
+    answers.push(world.post("/v1/start", "{}").await.unwrap());
+    answers.push(world.post("/v1/wait", r#"{"ids": ["db"]}"#).await.unwrap());
+    let refused = world.post("/v1/reload", "");
+    world.answer(Err(Refusal::Impossible("no".to_owned()))).await;
+    answers.push(refused.await.unwrap());
+    let mut found = Vec::new();
+    for (status, body) in &answers {
+        assert!((400..500).contains(status), "{status}");
+        differences(&document, schema, body, "failure", &mut found);
+    }
+    assert_eq!(found, Vec::<String>::new());
+}

@@ -1,0 +1,173 @@
+//! Wishes and waiting.
+
+use serde_json::{Value, json};
+
+use super::{World, accepted, eventually};
+use crate::domain::sample::{healthy, id, running, snapshot, stopped, wanted};
+use crate::domain::{
+    Accepted, Command, Goal, HealthState, Light, ProcessState, Refusal, Selection, ServiceView, Shutdown,
+};
+
+fn starting(name: &str) -> ServiceView {
+    let view = running(name, 7, HealthState::Starting, Light::Yellow, "its first probe has not passed");
+    ServiceView { process: ProcessState::Starting, ..view }
+}
+
+fn ids(names: &[&str]) -> Selection {
+    Selection::Ids(names.iter().map(|name| id(name)).collect())
+}
+
+#[tokio::test]
+async fn start_answers_once_the_service_is_healthy_and_not_before() {
+    let mut world = World::new(snapshot(vec![stopped("api")]));
+    let idle = world.snapshots.receiver_count();
+    let answer = world.post("/v1/start", r#"{"ids": ["api"]}"#);
+    world.publish(snapshot(vec![starting("api")]));
+    assert_eq!(world.answer(accepted(&[("api", Goal::Healthy)])).await, Command::Start(ids(&["api"])));
+    // The wait holds one receiver more than the handler's own.
+    eventually("somebody waits for the next snapshot", || world.snapshots.receiver_count() > idle + 1).await;
+    assert!(!answer.is_finished());
+    world.publish(snapshot(vec![healthy("api", 7)]));
+    let (status, body) = answer.await.unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(body["services"], json!([{"id": "api", "goal": "healthy", "reached": true, "reason": null}]));
+}
+
+#[tokio::test]
+async fn start_tells_who_did_not_get_there_and_why() {
+    let failed = wanted("db", ProcessState::Failed, Light::Red, "exited with code 1");
+    let mut world = World::new(snapshot(vec![healthy("api", 7), failed]));
+    let answer = world.post("/v1/start", r#"{"all": true}"#);
+    let aims = accepted(&[("api", Goal::Healthy), ("db", Goal::Healthy)]);
+    assert_eq!(world.answer(aims).await, Command::Start(Selection::All));
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["kind"]), (409, &json!("not_reached")));
+    assert_eq!(body["error"], "1 service did not get there");
+    assert_eq!(body["services"][1]["reason"], "failed: exited with code 1");
+    assert_eq!(body["services"][0]["reached"], true);
+}
+
+#[tokio::test]
+async fn waiting_ends_with_its_time_and_says_what_was_missing() {
+    let world = World::new(snapshot(vec![starting("api")]));
+    let (status, body) = world.post("/v1/wait", r#"{"ids": ["api"], "timeout": 0.02}"#).await.unwrap();
+    assert_eq!(status, 409);
+    assert_eq!(body["services"][0]["reason"], "after 0.02 s still starting: its first probe has not passed");
+}
+
+#[tokio::test]
+async fn waiting_ends_with_the_engine() {
+    let mut world = World::new(snapshot(vec![starting("api")]));
+    let before = world.snapshots.receiver_count();
+    let answer = world.post("/v1/wait", r#"{"ids": ["api"]}"#);
+    eventually("the wait has begun", || world.snapshots.receiver_count() > before + 1).await;
+    world.snapshots = tokio::sync::watch::Sender::new(snapshot(vec![]).into());
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["services"][0]["reason"]), (409, &json!("the agent has ended")));
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_its_wait() {
+    let world = World::new(snapshot(vec![starting("api")]));
+    let before = world.snapshots.receiver_count();
+    let answer = world.post("/v1/wait", r#"{"ids": ["api"]}"#);
+    eventually("the wait has begun", || world.snapshots.receiver_count() > before + 1).await;
+    answer.abort();
+    eventually("the wait has ended", || world.snapshots.receiver_count() == before).await;
+}
+
+#[tokio::test]
+async fn who_does_not_want_to_wait_gets_the_answer_at_once() {
+    let mut world = World::new(snapshot(vec![starting("api")]));
+    let answer = world.post("/v1/restart", r#"{"group": "Backend", "wait": false}"#);
+    let command = world.answer(accepted(&[("api", Goal::Healthy)])).await;
+    assert_eq!(command, Command::Restart(Selection::Group("Backend".to_owned())));
+    assert_eq!(answer.await.unwrap(), (200, json!({"services": [], "remarks": []})));
+
+    for (path, expected) in [
+        ("/v1/enable", Command::Start(ids(&["api"]))),
+        ("/v1/disable", Command::Stop(ids(&["api"]))),
+        ("/v1/reset", Command::Reset(ids(&["api"]))),
+    ] {
+        let answer = world.post(path, r#"{"ids": ["api"]}"#);
+        assert_eq!(world.answer(accepted(&[("api", Goal::Healthy)])).await, expected);
+        assert_eq!(answer.await.unwrap().0, 200, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn shutdown_and_reload_reach_the_engine() {
+    let mut world = World::new(snapshot(vec![healthy("api", 7)]));
+    for (body, expected) in
+        [("", Shutdown::AsConfigured), ("{}", Shutdown::AsConfigured), (r#"{"keep_services": true}"#, Shutdown::Keep)]
+    {
+        let answer = world.post("/v1/shutdown", body);
+        assert_eq!(world.answer(Ok(Accepted::default())).await, Command::Shutdown(expected));
+        assert_eq!(answer.await.unwrap().0, 200);
+    }
+    let answer = world.post("/v1/reload", "");
+    assert_eq!(world.answer(Ok(Accepted::default())).await, Command::Reload);
+    assert_eq!(answer.await.unwrap(), (200, json!({"generation": 7, "problems": [], "remarks": []})));
+}
+
+#[tokio::test]
+async fn remarks_are_passed_on() {
+    let mut world = World::new(snapshot(vec![healthy("api", 7)]));
+    let answer = world.post("/v1/start", r#"{"ids": ["api"]}"#);
+    let remarks = vec!["db, which was stopped by the user, starts as well".to_owned()];
+    world.answer(Ok(Accepted { aims: Vec::new(), remarks: remarks.clone() })).await;
+    assert_eq!(answer.await.unwrap().1["remarks"], json!(remarks));
+}
+
+#[tokio::test]
+async fn no_such_service_is_404_with_the_name_that_may_be_meant() {
+    let world = World::new(snapshot(vec![healthy("main-api", 7), healthy("db", 8)]));
+    let mut answers = vec![world.get("/v1/status?ids=db,main-apj").await, world.get("/v1/why/main-apj").await];
+    answers.push(world.get("/v1/ps?ids=main-apj").await);
+    for path in ["/v1/start", "/v1/stop", "/v1/restart", "/v1/enable", "/v1/disable", "/v1/reset", "/v1/wait"] {
+        answers.push(world.post(path, r#"{"ids": ["main-apj"]}"#).await.unwrap());
+    }
+    for (status, body) in answers {
+        assert_eq!(status, 404);
+        assert_eq!(body["kind"], "no_such_service");
+        assert_eq!(body["error"], "there is no service \"main-apj\"");
+        assert_eq!(body["hint"], "did you mean main-api?");
+    }
+}
+
+#[tokio::test]
+async fn refusals_of_the_engine_keep_their_words() {
+    let mut world = World::new(snapshot(vec![healthy("api", 7)]));
+    for (refusal, code, error) in [
+        (Refusal::NoSuchGroup("x".to_owned()), 404, "there is no group \"x\""),
+        (Refusal::Impossible("api is disabled at a.json:3:5".to_owned()), 409, "api is disabled at a.json:3:5"),
+    ] {
+        let answer = world.post("/v1/start", r#"{"group": "x"}"#);
+        world.answer(Err(refusal)).await;
+        let (status, body) = answer.await.unwrap();
+        assert_eq!((status, body["error"].as_str().unwrap()), (code, error));
+    }
+}
+
+#[tokio::test]
+async fn a_request_that_makes_no_sense_is_400_and_reaches_no_engine() {
+    let mut world = World::new(snapshot(vec![healthy("api", 7)]));
+    for (path, body) in [
+        ("/v1/start", "{}"),
+        ("/v1/start", r#"{"ids": ["api"], "all": true}"#),
+        ("/v1/start", r#"{"ids": ["api"], "timeout": -1}"#),
+        ("/v1/start", r#"{"ids": ["api"], "tiemout": 1}"#),
+        ("/v1/start", "not json"),
+        ("/v1/start", "[[[[[[["),
+        ("/v1/enable", r#"{"ids": []}"#),
+        ("/v1/wait", r#"{"ids": ["api"], "for": "ever"}"#),
+    ] {
+        let (status, answer) = world.post(path, body).await.unwrap();
+        assert_eq!((status, &answer["kind"]), (400, &json!("bad_request")), "{path} {body}");
+        assert_eq!(answer["services"], Value::Null);
+    }
+    let large = format!(r#"{{"ids": ["{}"]}}"#, "x".repeat(300_000));
+    assert_eq!(world.post("/v1/start", &large).await.unwrap().0, 400);
+    assert_eq!(world.get("/v1/status?idz=a").await.0, 400);
+    assert!(world.commands.try_recv().is_err());
+}

@@ -1,0 +1,409 @@
+//! Everything that can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::wire;
+
+/// Reads the command line. Help and version are printed here, and so are mistakes, with exit status 2.
+pub fn parse() -> Invocation {
+    Invocation::parse()
+}
+
+/// One call of the program.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pilotlight", version, about, infer_subcommands = false, max_term_width = 100)]
+pub struct Invocation {
+    /// What all commands share.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do; without it, `run`.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// What all commands share.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Global {
+    /// The main configuration file [default: $PILOTLIGHT_CONFIG, else services.json here or in the nearest folder above]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Where relative paths in sources start [default: the main file's folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Where logs, pids and wishes are kept [default: $PILOTLIGHT_STATE_DIR, else in the user's state directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Command {
+    /// Run the agent in the foreground, with a tray when there is a desktop
+    Run(Run),
+    /// Ask the running agent.
+    #[command(flatten)]
+    Ask(Ask),
+    /// Show what services have written, also with no agent running
+    Logs(Logs),
+    /// Validate sources, without an agent
+    Check(Check),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Play a service, for demonstrations and tests
+    #[command(disable_help_flag = true)]
+    DemoService {
+        /// See `demo-service --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
+        arguments: Vec<OsString>,
+    },
+}
+
+/// What the running agent is asked.
+#[derive(Clone, Debug, Subcommand)]
+pub enum Ask {
+    /// Show all services, or some
+    Status {
+        /// Ids of services
+        ids: Vec<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Switch services on, with what they depend on, and wait until they are healthy
+    Start(Targets),
+    /// Switch services off, dependents first, and wait until they are gone
+    Stop(Targets),
+    /// Give services a new run, and wait until it is healthy
+    Restart(Targets),
+    /// The same wish as start, without waiting
+    Enable(Ids),
+    /// The same wish as stop, without waiting
+    Disable(Ids),
+    /// Forget what you have wished: the definition decides again
+    Reset(Ids),
+    /// Explain one service: who wants it, what it waits for, why it ended
+    Why {
+        /// The id of a service
+        id: String,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show what happened
+    Events {
+        /// Go on with what is still to happen
+        #[arg(short, long)]
+        follow: bool,
+        /// Not what happened before: "10m", "14:30", "2026-01-09 14:30" or RFC 3339
+        #[arg(long, value_name = "T")]
+        since: Option<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Read all sources again
+    Reload {
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Wait until services are as you want them
+    Wait {
+        /// Ids of services
+        #[arg(required = true)]
+        ids: Vec<String>,
+        /// What to wait for
+        #[arg(long = "for", value_enum, default_value_t = WaitFor::Healthy, value_name = "STATE")]
+        goal: WaitFor,
+        /// How long at most: "1500ms", "30s", "5m" or seconds [default: as long as the services may take]
+        #[arg(long, value_name = "D", value_parser = duration)]
+        timeout: Option<Duration>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show the process tree of each service
+    Ps {
+        /// Ids of services
+        ids: Vec<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Show who needs whom
+    Graph {
+        /// How to draw it
+        #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
+        format: GraphFormat,
+        /// The same as --format json
+        #[arg(long, conflicts_with = "format")]
+        json: bool,
+    },
+    /// End the agent, and its services as configured
+    Shutdown {
+        /// Leave the services running for the next agent
+        #[arg(long)]
+        keep_services: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// How the agent runs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Run {
+    /// No tray, even on a desktop
+    #[arg(long, conflicts_with = "tray")]
+    pub headless: bool,
+    /// A tray, or fail
+    #[arg(long)]
+    pub tray: bool,
+    /// Print neither state changes nor logs
+    #[arg(long)]
+    pub quiet: bool,
+}
+
+/// Which services are started, stopped or restarted.
+#[derive(Clone, Debug, Default, Args)]
+#[command(group(clap::ArgGroup::new("which").args(["ids", "all", "group"]).required(true)))]
+pub struct Targets {
+    /// Ids of services
+    pub ids: Vec<String>,
+    /// All enabled services
+    #[arg(long)]
+    pub all: bool,
+    /// The services under this heading
+    #[arg(long, value_name = "G")]
+    pub group: Option<String>,
+    /// Return at once
+    #[arg(long, conflicts_with = "timeout")]
+    pub no_wait: bool,
+    /// How long to wait at most: "1500ms", "30s", "5m" or seconds [default: as long as the services may take]
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Services by id.
+#[derive(Clone, Debug, Args)]
+pub struct Ids {
+    /// Ids of services
+    #[arg(required = true, value_name = "ID")]
+    pub ids: Vec<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Which part of which logs.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Logs {
+    /// Ids of services [default: all]
+    pub ids: Vec<String>,
+    /// Go on with what is still to be written
+    #[arg(short, long)]
+    pub follow: bool,
+    /// So many lines at the end [default: 100, or all with --since or --grep]
+    #[arg(short = 'n', long, value_name = "N")]
+    pub lines: Option<usize>,
+    /// Not what was written before: "10m", "14:30", "2026-01-09 14:30" or RFC 3339
+    #[arg(long, value_name = "T")]
+    pub since: Option<String>,
+    /// Only lines that match this regular expression
+    #[arg(long, value_name = "RE")]
+    pub grep: Option<String>,
+    /// Byte for byte: no names, control sequences as they are
+    #[arg(long, conflicts_with = "json")]
+    pub raw: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What is validated.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Check {
+    /// Files that are judged alone [default: the configuration]
+    pub files: Vec<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// How to print.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Output {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How the graph is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GraphFormat {
+    /// As trees.
+    Text,
+    /// For Graphviz.
+    Dot,
+    /// For Markdown.
+    Mermaid,
+    /// For programs.
+    Json,
+}
+
+/// What can be waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum WaitFor {
+    /// Healthy, degraded, or completed.
+    Healthy,
+    /// Running, or completed.
+    Running,
+    /// Nothing of it runs.
+    Stopped,
+    /// Ran to the end with success.
+    Completed,
+}
+
+impl From<WaitFor> for wire::Goal {
+    fn from(goal: WaitFor) -> Self {
+        match goal {
+            WaitFor::Healthy => Self::Healthy,
+            WaitFor::Running => Self::Running,
+            WaitFor::Stopped => Self::Stopped,
+            WaitFor::Completed => Self::Completed,
+        }
+    }
+}
+
+/// A span of time: `1500ms`, `2s`, `5m`, `1h`, or a number of seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("the units are ms, s, m and h".to_owned()),
+    };
+    let number: f64 = digits.trim().parse().map_err(|_| "expected something like 1500ms, 30s, 5m or 30".to_owned())?;
+    Duration::try_from_secs_f64(number * unit).map_err(|_| "that is no span of time".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn take(line: &str) -> Result<Invocation, clap::Error> {
+        Invocation::try_parse_from(std::iter::once("pilotlight").chain(line.split_whitespace()))
+    }
+
+    #[test]
+    fn the_arguments_are_consistent() {
+        Invocation::command().debug_assert();
+    }
+
+    #[test]
+    fn every_documented_call_is_understood() {
+        for line in [
+            "",
+            "run",
+            "run --headless --quiet",
+            "run --tray",
+            "--config a.json --root . --state-dir s status",
+            "status a b --json",
+            "status --config a.json",
+            "start a b",
+            "start --all --no-wait",
+            "stop --group backend --timeout 30s",
+            "restart a --timeout 1500ms --json",
+            "enable a",
+            "disable a --json",
+            "reset a",
+            "logs",
+            "logs a b -f -n 20 --since 10m --grep error",
+            "logs a --raw",
+            "logs -fn5",
+            "why a --json",
+            "check",
+            "check a.json b.json --json",
+            "events -f --since 14:30",
+            "reload",
+            "wait a b --for completed --timeout 5m",
+            "ps",
+            "graph --format mermaid",
+            "graph --json",
+            "completions bash",
+            "shutdown --keep-services",
+            "demo-service api --port 8000 --help",
+        ] {
+            if let Err(error) = take(line) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors_with_status_2() {
+        for line in [
+            "start",
+            "start a --all",
+            "start --all --group g",
+            "start a --no-wait --timeout 3s",
+            "wait",
+            "wait a --for ever",
+            "wait a --timeout 3d",
+            "wait a --timeout -3",
+            "enable",
+            "run --tray --headless",
+            "graph --format json --json",
+            "logs a --raw --json",
+            "plan",
+            "dashboard",
+            "--profile x status",
+            "stat",
+        ] {
+            let error = take(line).expect_err(line);
+            assert_eq!(error.exit_code(), 2, "{line}");
+        }
+        assert_eq!(take("--help").unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn what_follows_demo_service_is_passed_on_as_it_is() {
+        let Some(Command::DemoService { arguments }) = take("demo-service api --config x --json -h").unwrap().command
+        else {
+            panic!("expected demo-service");
+        };
+        assert_eq!(arguments, ["api", "--config", "x", "--json", "-h"]);
+        let Some(Command::DemoService { arguments }) = take("demo-service --help").unwrap().command else {
+            panic!("expected demo-service");
+        };
+        assert_eq!(arguments, ["--help"]);
+    }
+
+    #[test]
+    fn spans_of_time_are_read_as_in_sources() {
+        for (text, expected) in
+            [("1500ms", 1500), ("2s", 2000), ("5m", 300_000), ("1h", 3_600_000), ("1.5", 1500), ("0", 0)]
+        {
+            assert_eq!(duration(text), Ok(Duration::from_millis(expected)), "{text}");
+        }
+        for text in ["", "s", "-1", "1d", "1 5s", "nan", "inf", "1e300", "ä"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! How `check` and `completions` show what needs no agent, and how refusals are told.
+
+use std::io::{self, Write};
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::args::Invocation;
+use super::exit::{Exit, Unmet};
+use super::render::render_check;
+use crate::domain::{Problem, ServiceId, Severity};
+use crate::wire;
+
+/// Shows what a check has found: [`Exit::NotDone`] if there are errors.
+pub fn check(problems: &[Problem], services: &[ServiceId], json: bool) -> Exit {
+    let found = wire::Check::of(problems, services);
+    let text = if json { to_json(&found) } else { render_check(&found) };
+    let broken = problems.iter().any(|problem| problem.severity == Severity::Error);
+    match show(&mut anstream::stdout(), &text) {
+        Ok(()) if broken => Exit::NotDone,
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
+}
+
+/// Prints the completion script for `shell`.
+pub fn completions(shell: Shell) -> Exit {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
+    match show(&mut anstream::stdout(), &String::from_utf8_lossy(&script)) {
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
+}
+
+/// Says on stderr why something can't be done, with advice, and gives `exit` back.
+pub fn refuse(exit: Exit, error: &str, hint: Option<&str>) -> Exit {
+    let unmet = Unmet::new(exit, error);
+    match hint {
+        Some(hint) => unmet.hint(hint),
+        None => unmet,
+    }
+    .tell(&mut anstream::stderr())
+}
+
+/// Prints `text` on `out`. A reader that has seen enough ends everything, without a word.
+pub(super) fn show(out: &mut dyn Write, text: &str) -> Result<(), Unmet> {
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            Err(Unmet { exit: Exit::Done, errors: Vec::new(), hint: None })
+        }
+        Err(error) => Err(Unmet::new(Exit::NotDone, format!("failed to print: {error}"))),
+    }
+}
+
+pub(super) fn to_json<T: serde::Serialize>(value: &T) -> String {
+    // The wire's maps have text for keys, and nothing in them can fail to be written.
+    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shell_gets_a_script() {
+        for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
+            assert!(String::from_utf8(script).unwrap().contains("restart"), "{shell}");
+        }
+    }
+}

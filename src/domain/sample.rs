@@ -1,0 +1,153 @@
+//! Made-up snapshots for tests; compiled into tests only.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{
+    Blocker, Check, Condition, Dependency, Display, Exit, HealthState, Kind, LastExit, Light, Moment, Place, Probe,
+    ProcessState, RestartPolicy, RunId, Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, WantedBy,
+};
+
+/// The moment that all samples take for now.
+pub const NOW: Moment = Moment::at(Duration::from_secs(100_000));
+
+/// An id that is known to be good.
+pub fn id(text: &str) -> ServiceId {
+    ServiceId::new(text).expect("tests use good ids")
+}
+
+/// The definition of a process with one probe and a grace of 60 s.
+pub fn service(name: &str) -> Service {
+    Service {
+        id: id(name),
+        place: Place { file: "services.json".into(), line: 3, column: 5 },
+        display: Display { name: name.to_owned(), ..Display::default() },
+        enabled: true,
+        disabled_at: None,
+        auto_start: true,
+        type_name: "process".to_owned(),
+        kind: Kind::Process(Arc::new(Spawn {
+            argv: vec![name.to_owned()],
+            cwd: PathBuf::from("/srv"),
+            env: BTreeMap::from([("API_TOKEN".to_owned(), Some("hunter2".to_owned()))]),
+            shared_env: Arc::default(),
+        })),
+        port: None,
+        url: None,
+        ports: Vec::new(),
+        docs_url: None,
+        probes: vec![Arc::new(Probe {
+            check: Check::Tcp { host: "localhost".to_owned(), port: 1 },
+            interval: Duration::from_secs(2),
+            timeout: Duration::from_secs(3),
+            healthy_after: 1,
+            unhealthy_after: 3,
+            grace: Duration::from_secs(60),
+        })],
+        depends_on: Vec::new(),
+        talks_to: Vec::new(),
+        restart: RestartPolicy::default(),
+        stop: StopPolicy::default(),
+        one_shot: false,
+        notify: true,
+    }
+}
+
+/// A service that nobody wants and that does not run.
+pub fn stopped(name: &str) -> ServiceView {
+    ServiceView {
+        id: id(name),
+        service: Arc::new(service(name)),
+        wanted: false,
+        wanted_by: WantedBy::None,
+        process: ProcessState::Stopped,
+        health: HealthState::Stopped,
+        light: Light::Gray,
+        reason: "stopped by the user".to_owned(),
+        since: NOW - Duration::from_secs(90),
+        pid: None,
+        run: None,
+        started: None,
+        adopted: false,
+        restarts: 0,
+        last_exit: None,
+        first_cause: None,
+        blocked_by: Vec::new(),
+        next_try: None,
+        counted: true,
+    }
+}
+
+/// A wanted service in the given state, without a process.
+pub fn wanted(name: &str, process: ProcessState, light: Light, reason: &str) -> ServiceView {
+    ServiceView {
+        wanted: true,
+        wanted_by: WantedBy::AutoStart,
+        process,
+        light,
+        reason: reason.to_owned(),
+        ..stopped(name)
+    }
+}
+
+/// A wanted service whose process runs in the run `<name>-1`.
+pub fn running(name: &str, pid: u32, health: HealthState, light: Light, reason: &str) -> ServiceView {
+    ServiceView {
+        health,
+        pid: Some(pid),
+        run: Some(RunId::new(&format!("{name}-1"))),
+        started: Some(NOW - Duration::from_secs(7384)),
+        ..wanted(name, ProcessState::Running, light, reason)
+    }
+}
+
+/// A healthy service.
+pub fn healthy(name: &str, pid: u32) -> ServiceView {
+    running(name, pid, HealthState::Healthy, Light::Green, "healthy")
+}
+
+/// A wanted service that waits for `needed`.
+pub fn waiting(name: &str, needed: &str, because: &str) -> ServiceView {
+    let view = ServiceView {
+        blocked_by: vec![Blocker { id: id(needed), reason: because.to_owned() }],
+        ..wanted(name, ProcessState::Waiting, Light::Yellow, &format!("waits for {needed}"))
+    };
+    needs(view, needed)
+}
+
+/// `view`, depending on `needed` being healthy.
+pub fn needs(view: ServiceView, needed: &str) -> ServiceView {
+    define(view, |service| {
+        service.depends_on.push(Dependency { id: id(needed), condition: Condition::Healthy, restart: false });
+    })
+}
+
+/// `view` with a changed definition.
+pub fn define(view: ServiceView, change: impl FnOnce(&mut Service)) -> ServiceView {
+    let mut service = Service::clone(&view.service);
+    change(&mut service);
+    ServiceView { service: Arc::new(service), ..view }
+}
+
+/// `view` with a last exit one minute ago.
+pub fn exited(view: ServiceView, exit: Exit) -> ServiceView {
+    ServiceView { last_exit: Some(LastExit { exit, at: NOW - Duration::from_secs(60) }), ..view }
+}
+
+/// A snapshot of `views`, with the worst of their lights.
+pub fn snapshot(views: Vec<ServiceView>) -> Snapshot {
+    let light = views.iter().map(|view| view.light).max().unwrap_or(Light::Gray);
+    let wanted = views.iter().filter(|view| view.wanted).count();
+    let green = views.iter().filter(|view| view.light == Light::Green).count();
+    let summary = if wanted == 0 { "nothing wanted".to_owned() } else { format!("{green} of {wanted} healthy") };
+    Snapshot {
+        revision: 1,
+        generation: 7,
+        light,
+        summary,
+        services: views.into_iter().map(Arc::new).collect(),
+        ..Snapshot::empty()
+    }
+}

@@ -1,0 +1,171 @@
+//! The command line against the control interface over a real socket; the engine behind it is made up.
+#![allow(clippy::unwrap_used)]
+
+mod agent;
+#[allow(dead_code, reason = "other tests use the rest")]
+#[path = "../../src/domain/sample.rs"]
+mod sample;
+
+// The samples name it by `crate::domain`.
+use pilotlight::domain;
+
+use agent::{Agent, Reply, said};
+use pilotlight::cli::Exit;
+use pilotlight::domain::{Accepted, Aim, Command, Goal, Light, ProcessState, Refusal, Shutdown, Snapshot};
+use sample::{healthy, id, snapshot, stopped, wanted};
+
+fn two() -> Snapshot {
+    snapshot(vec![healthy("main-api", 7), wanted("db", ProcessState::Failed, Light::Red, "exited with code 1")])
+}
+
+fn aims(ids: &[&str]) -> Reply {
+    let aim = |name: &&str| Aim { id: id(name), goal: Goal::Healthy, not_run: None };
+    let aims = ids.iter().map(aim).collect();
+    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()] }))
+}
+
+#[test]
+fn what_is_asked_is_shown_with_status_0() {
+    let agent = Agent::of(two());
+    for (line, expected) in [
+        ("status", "main-api"),
+        ("status db", "exited with code 1"),
+        ("ps", "main-api --serve"),
+        ("why db", "last words of db"),
+        ("graph", "● main-api"),
+        ("graph --format dot", "digraph"),
+        ("events", "something happened"),
+    ] {
+        let (exit, out, err) = agent.call(line);
+        assert_eq!((exit, err.as_str()), (Exit::Done, ""), "{line}");
+        assert!(out.contains(expected), "{line}: {out}");
+    }
+    assert!(!agent.call("status db").1.contains("main-api"));
+}
+
+#[test]
+fn json_is_json_on_every_command() {
+    let agent = Agent::of(two());
+    for (line, key) in [
+        ("status --json", "agent"),
+        ("ps --json", "services"),
+        ("why db --json", "blocked_by"),
+        ("graph --json", "edges"),
+        ("graph --format json", "nodes"),
+        ("events --json", "at"),
+        ("enable db --json", "remarks"),
+        ("disable db --json", "remarks"),
+        ("reset db --json", "remarks"),
+        ("start main-api --json", "services"),
+        ("stop --all --no-wait --json", "services"),
+        ("restart --group x --json", "services"),
+        ("wait main-api --json", "services"),
+        ("reload --json", "generation"),
+    ] {
+        let (exit, out, _) = agent.call(line);
+        assert_eq!(exit, Exit::Done, "{line}");
+        let value: serde_json::Value =
+            serde_json::from_str(&out).unwrap_or_else(|error| panic!("{line}: {error}: {out}"));
+        assert!(value.get(key).is_some(), "{line}: {out}");
+    }
+}
+
+#[test]
+fn wishes_are_told_and_waited_for() {
+    let agent = Agent::answering(two(), |_| aims(&["main-api"]));
+    let (exit, out, err) = agent.call("start main-api");
+    assert_eq!((exit, err.as_str()), (Exit::Done, ""));
+    assert_eq!(out, "note: cache starts as well\nmain-api is healthy\n");
+    assert_eq!(agent.call("restart main-api --no-wait").1, "note: cache starts as well\n");
+    assert_eq!(agent.call("enable main-api").1, "main-api is switched on\nnote: cache starts as well\n");
+    let told: Vec<Command> = agent.commands();
+    assert_eq!(told.len(), 3);
+    assert!(matches!(told[1], Command::Restart(_)));
+}
+
+#[test]
+fn what_did_not_come_about_is_status_1_with_the_reason_on_stderr() {
+    let agent = Agent::answering(two(), |_| aims(&["main-api", "db"]));
+    let (exit, out, err) = agent.call("start --all");
+    assert_eq!(exit, Exit::NotDone);
+    assert_eq!(out, "note: cache starts as well\nmain-api is healthy\n");
+    assert_eq!(err, "error: db: failed: exited with code 1\nhint: `pilotlight why db` explains it\n");
+    let (exit, out, err) = agent.call("start --all --json");
+    assert_eq!(exit, Exit::NotDone);
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&out).unwrap()["kind"], "not_reached");
+    assert!(err.starts_with("error: db: "));
+
+    let agent = Agent::answering(two(), |_| Reply::Answer(Err(Refusal::Impossible("db is disabled".to_owned()))));
+    assert_eq!(agent.call("start db"), (Exit::NotDone, String::new(), "error: db is disabled\n".to_owned()));
+    let (exit, _, err) = agent.call("wait db --timeout 5s");
+    assert_eq!((exit, err.lines().next()), (Exit::NotDone, Some("error: db: failed: exited with code 1")));
+}
+
+#[test]
+fn no_such_service_is_status_4_and_names_one_that_may_be_meant() {
+    let agent = Agent::of(two());
+    for line in ["status", "why", "ps", "start", "stop", "restart", "enable", "disable", "reset", "wait"] {
+        let (exit, out, err) = agent.call(&format!("{line} main-apj"));
+        assert_eq!((exit, out.as_str()), (Exit::NoSuchService, ""), "{line}");
+        assert_eq!(err, "error: there is no service \"main-apj\"\nhint: did you mean main-api?\n", "{line}");
+        // What could not even be an id does not bend the request.
+        for odd in ["a/../b", "a?x=1", "ä", "a,b", ".."] {
+            assert_eq!(agent.call(&format!("{line} {odd}")).0, Exit::NoSuchService, "{line} {odd}");
+        }
+    }
+    assert!(agent.commands().is_empty());
+}
+
+#[test]
+fn no_agent_is_status_3_and_says_how_to_start_one() {
+    let mut agent = Agent::of(two());
+    let expected = "error: no agent is running for /srv/services.json\nhint: `pilotlight run` starts one\n";
+    agent.leave_a_dead_socket();
+    assert_eq!(agent.call("status"), (Exit::NoAgent, String::new(), expected.to_owned()));
+    std::fs::remove_file(agent.socket()).unwrap();
+    assert_eq!(agent.call("start --all"), (Exit::NoAgent, String::new(), expected.to_owned()));
+    std::fs::remove_dir(agent.socket().parent().unwrap()).unwrap();
+    assert_eq!(agent.call("shutdown"), (Exit::NoAgent, String::new(), expected.to_owned()));
+}
+
+#[test]
+fn a_socket_that_others_could_have_put_there_is_not_trusted() {
+    use std::os::unix::fs::PermissionsExt;
+    let agent = Agent::of(two());
+    let folder = agent.socket().parent().unwrap().to_owned();
+    std::fs::set_permissions(&folder, PermissionsExt::from_mode(0o755)).unwrap();
+    let (exit, out, err) = agent.call("status");
+    assert_eq!((exit, out.as_str()), (Exit::NotDone, ""));
+    assert!(err.contains("is not a folder that only you can enter"), "{err}");
+}
+
+#[test]
+fn shutdown_returns_once_the_agent_is_gone() {
+    let agent = Agent::answering(two(), |command| match command {
+        Command::Shutdown(_) => Reply::End,
+        _ => aims(&[]),
+    });
+    assert_eq!(agent.call("shutdown --keep-services"), (Exit::Done, "the agent has ended\n".to_owned(), String::new()));
+    assert_eq!(agent.commands(), [Command::Shutdown(Shutdown::Keep)]);
+    assert_eq!(agent.call("status").0, Exit::NoAgent);
+}
+
+#[test]
+fn events_can_be_narrowed_and_followed() {
+    let agent = Agent::of(two());
+    assert_eq!(agent.call("events --since 1970-01-01T00:01:00Z").1, "");
+    let (exit, _, err) = agent.call("events --since yesterdayish");
+    assert_eq!(exit, Exit::Usage);
+    assert!(err.starts_with("error: "), "{err}");
+    let lines = agent.follow(2);
+    assert_eq!(lines.len(), 2);
+    assert!(said(&lines, "something happened") && said(&lines, "something more happened"), "{lines:?}");
+}
+
+#[test]
+fn an_agent_with_nothing_says_so() {
+    let agent = Agent::of(snapshot(vec![]));
+    assert!(agent.call("status").1.contains("Drop a JSON file into /srv/services.d"));
+    let agent = Agent::of(snapshot(vec![stopped("db")]));
+    assert!(agent.call("status").1.starts_with("○ nothing wanted"));
+}
