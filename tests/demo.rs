@@ -4,7 +4,8 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, getpgid, getsid, kill_process, test_kill_process};
@@ -16,31 +17,38 @@ const DEADLINE: Duration = Duration::from_secs(30);
 /// A running stand-in, killed when dropped.
 struct Demo {
     child: Child,
-    lines: BufReader<ChildStdout>,
+    lines: Receiver<String>,
 }
 
 impl Demo {
     fn start(args: &[&str]) -> Self {
-        let mut child = program(args).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = BufReader::new(child.stdout.take().unwrap());
+        Self::of(&mut program(args))
+    }
+
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let (sender, lines) = mpsc::channel();
+        std::thread::spawn(move || output.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         Self { child, lines }
     }
 
     /// Starts one on a free port, and waits until it listens there.
     fn serving(args: &[&str]) -> (Self, u16) {
-        let mut demo = Self::start(&[&["--port", "0"], args].concat());
+        let demo = Self::start(&[&["--port", "0"], args].concat());
         let line = demo.line_with("listening on http://127.0.0.1:");
         let port = line.trim_end().rsplit(':').next().unwrap().parse().unwrap();
         (demo, port)
     }
 
-    fn line_with(&mut self, text: &str) -> String {
-        let mut line = String::new();
-        while !line.contains(text) {
-            line.clear();
-            assert_ne!(self.lines.read_line(&mut line).unwrap(), 0, "it ended without a line with {text:?}");
+    fn line_with(&self, text: &str) -> String {
+        loop {
+            match self.lines.recv_timeout(DEADLINE) {
+                Ok(line) if line.contains(text) => return line,
+                Ok(_) => {}
+                Err(error) => panic!("no line with {text:?}: {error}"),
+            }
         }
-        line
     }
 
     fn signal(&self, signal: Signal) {
@@ -130,7 +138,7 @@ fn a_hanging_service_answers_nothing_until_it_recovers() {
 
 #[test]
 fn a_slow_service_answers_late_and_says_so() {
-    let (mut demo, port) = Demo::serving(&[]);
+    let (demo, port) = Demo::serving(&[]);
     assert!(tell(port, &["slow", "--ms", "30"]).status.success());
     assert_eq!(health(port).0, 200);
     let line = demo.line_with("GET /health 200");
@@ -174,7 +182,7 @@ fn told_to_ignore_it_outlives_sigterm_but_not_sigint() {
 
 #[test]
 fn it_listens_on_both_loopback_addresses() {
-    let (mut demo, port) = Demo::serving(&[]);
+    let (demo, port) = Demo::serving(&[]);
     if std::net::TcpListener::bind("[::1]:0").is_err() {
         eprintln!("skipped: this machine has no IPv6");
         return;
@@ -266,11 +274,7 @@ fn a_job_runs_through_its_steps_and_ends_with_its_code() {
 
 #[test]
 fn a_worker_beats_without_a_port_and_ignores_the_variable() {
-    let mut demo = program(&["--kind", "worker", "--heartbeat", "1ms"]);
-    demo.env("PORT", "1").stdout(Stdio::piped());
-    let mut child = demo.spawn().unwrap();
-    let lines = BufReader::new(child.stdout.take().unwrap());
-    let mut demo = Demo { child, lines };
+    let mut demo = Demo::of(program(&["--kind", "worker", "--heartbeat", "1ms"]).env("PORT", "1"));
     demo.line_with("waiting for work, 2 jobs");
     demo.signal(Signal::TERM);
     assert_eq!(demo.end().code(), Some(0));
@@ -278,7 +282,7 @@ fn a_worker_beats_without_a_port_and_ignores_the_variable() {
 
 #[test]
 fn it_crashes_on_time_with_its_code() {
-    let (mut demo, _) = Demo::serving(&["--crash-after", "1ms", "--startup-delay", "0s", "--exit-code", "3"]);
+    let mut demo = Demo::start(&["--port", "0", "--crash-after", "1ms", "--exit-code", "3"]);
     assert_eq!(demo.end().code(), Some(3));
 }
 
@@ -301,7 +305,7 @@ fn nonsense_is_a_usage_error() {
 #[test]
 fn its_child_outlives_it_in_its_group_or_in_a_session_of_its_own() {
     for place in ["group", "session"] {
-        let (mut demo, _) = Demo::serving(&[&format!("--spawn-child={place}"), "--name", "parent"]);
+        let mut demo = Demo::start(&["--kind", "worker", &format!("--spawn-child={place}"), "--name", "parent"]);
         // The child's first line comes by the same pipe, once it is where it belongs.
         let line = demo.line_with("parent-child starting, pid ");
         let pid = line.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
