@@ -296,7 +296,7 @@ fn a_taken_port_is_said_and_costs_the_start() {
 
 #[test]
 fn nonsense_is_a_usage_error() {
-    for args in [&["--kind", "teapot"][..], &[], &["--port", "70000"], &["tell", "1", "dance"]] {
+    for args in [&["--kind", "teapot"][..], &["--kind", "web"], &["--port", "70000"], &["tell", "1", "dance"]] {
         assert_eq!(program(args).output().unwrap().status.code(), Some(2), "{args:?}");
     }
     assert_eq!(program(&["--help"]).output().unwrap().status.code(), Some(0));

@@ -27,12 +27,12 @@ pub fn info(part: &Part, port: u16) -> Value {
         "service_id": part.name,
         "name": part.name,
         "version": env!("CARGO_PKG_VERSION"),
-        "type": trade(part.kind),
+        "type": trade(part.kind()),
         "port": port,
         "endpoints": {"health": "/health", "docs": "/docs", "architecture": "/dev/architecture/map", "info": "/dev/info"},
         "provides": part.provides,
         "dependencies": needs,
-        "tags": ["demo", trade(part.kind)],
+        "tags": ["demo", trade(part.kind())],
         "environment": {"debug": true, "host": "localhost", "port": port},
         "architecture": {"pattern": "stand-in", "layers": ["routes", "mood"], "features": part.provides}
     })

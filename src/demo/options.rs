@@ -75,9 +75,9 @@ pub struct Part {
     /// Where it listens, on loopback; without it $PORT, but for workers and jobs; 0: any free port
     #[arg(long)]
     pub port: Option<u16>,
-    /// What it plays
-    #[arg(long, value_enum, default_value = "api")]
-    pub kind: Kind,
+    /// What it plays [default: an api if it has a port, else a worker]
+    #[arg(long, value_enum)]
+    pub kind: Option<Kind>,
     /// How long it takes before it listens
     #[arg(long, value_name = "D", value_parser = duration, default_value = "0s")]
     pub startup_delay: Duration,
@@ -150,12 +150,18 @@ pub enum Child {
 }
 
 impl Part {
+    /// What it plays.
+    pub fn kind(&self) -> Kind {
+        self.kind.unwrap_or(if self.port.is_some() { Kind::Api } else { Kind::Worker })
+    }
+
     /// The same with its port settled, for which the variable `PORT` may stand in.
     pub fn settled(mut self, variable: Option<&str>) -> Result<Self, clap::Error> {
         let complain = |kind, text: String| Arguments::command().error(kind, text);
         let listens = match self.kind {
-            Kind::Api | Kind::Web | Kind::Database => true,
-            Kind::Worker | Kind::Job => false,
+            Some(Kind::Api | Kind::Web | Kind::Database) => true,
+            None => variable.is_some(),
+            Some(Kind::Worker | Kind::Job) => false,
         };
         if listens && self.port.is_none() {
             let text = variable.ok_or_else(|| {
@@ -208,8 +214,18 @@ mod tests {
         assert_eq!(port(&[], Some("2")).unwrap(), Some(2));
         assert_eq!(port(&["--kind", "worker"], Some("2")).unwrap(), None);
         assert_eq!(port(&["--kind", "worker", "--port", "1"], Some("2")).unwrap(), Some(1));
-        assert_eq!(port(&[], None).unwrap_err().exit_code(), 2);
+        assert_eq!(port(&[], None).unwrap(), None);
+        assert_eq!(port(&["--kind", "api"], None).unwrap_err().exit_code(), 2);
         assert_eq!(port(&[], Some("many")).unwrap_err().exit_code(), 2);
+    }
+
+    #[test]
+    fn what_has_a_port_is_an_api_and_what_has_none_a_worker_unless_it_says_so() {
+        let kind = |args: &[&str], variable| part(args).unwrap().settled(variable).map(|part| part.kind());
+        assert_eq!(kind(&[], Some("1")).unwrap(), Kind::Api);
+        assert_eq!(kind(&["--port", "1"], None).unwrap(), Kind::Api);
+        assert_eq!(kind(&[], None).unwrap(), Kind::Worker);
+        assert_eq!(kind(&["--kind", "web", "--port", "1"], None).unwrap(), Kind::Web);
     }
 
     #[test]

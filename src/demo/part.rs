@@ -75,7 +75,7 @@ async fn work(
     if let Some(port) = part.port {
         serve(part, listen::listen(port).await?, crash, end, servers)?;
     }
-    match part.kind {
+    match part.kind() {
         Kind::Job => return job(part).await,
         Kind::Worker => beat(part).await,
         Kind::Api | Kind::Web | Kind::Database => {}
