@@ -1,0 +1,30 @@
+//! How far the agent is from the bare system: each number is measured beside its floor, in one run.
+//!
+//! `cargo bench` prints a table. The floor does by hand, in this process, the least that the same outcome takes:
+//! inotify and a spawn, a wait and a spawn, a loop of spawns. Both sides start the same program, which reports its
+//! first instruction through a named pipe. Times include that report and the files' renames on both sides.
+#![allow(clippy::unwrap_used)]
+
+#[cfg(target_os = "linux")]
+#[path = "floor/agent.rs"]
+mod agent;
+#[cfg(target_os = "linux")]
+#[path = "floor/bare.rs"]
+mod bare;
+#[cfg(target_os = "linux")]
+#[path = "floor/measure.rs"]
+mod measure;
+#[cfg(target_os = "linux")]
+#[path = "floor/reports.rs"]
+mod reports;
+
+fn main() {
+    // `cargo test --all-targets` runs benches, too; only `cargo bench` means it.
+    if !std::env::args().any(|argument| argument == "--bench") {
+        return;
+    }
+    #[cfg(target_os = "linux")]
+    measure::everything();
+    #[cfg(not(target_os = "linux"))]
+    println!("skipped: the floor is measured with inotify and /proc, which only Linux has");
+}

@@ -1,0 +1,237 @@
+//! What is measured, and the table that comes of it.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use crate::agent::{Agent, place, service};
+use crate::bare::{Bare, on_files};
+use crate::reports::Reports;
+
+/// How often each short thing is measured.
+const ROUNDS: usize = 20;
+
+/// How many services are many.
+const MANY: usize = 200;
+
+/// How many services an idle agent has, and for how long it is watched.
+const IDLE: (usize, Duration) = (100, Duration::from_secs(30));
+
+/// How many times the floor is good enough.
+const AIM: f64 = 3.0;
+
+/// Measures everything, and prints one table.
+pub fn everything() {
+    println!("{:<44} {:>10} {:>10} {:>7}   aim", "", "bare", "agent", "ratio");
+    let bare = in_new_folder(bare_drop_ins_and_crashes);
+    let agent = in_new_folder(drop_ins_and_crashes);
+    line("drop-in to first instruction (median)", median(bare.0), median(agent.0));
+    line("crash to first instruction again (median)", median(bare.1), median(agent.1));
+    let bare = in_new_folder(bare_many);
+    let agent = in_new_folder(many);
+    line(&format!("{MANY} started, to the last one's"), bare.0, agent.0);
+    line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1));
+    in_new_folder(idle);
+}
+
+/// Drop-ins that each start a program, then a crash of each.
+fn drop_ins_and_crashes(folder: &Path) -> (Vec<Duration>, Vec<Duration>) {
+    let reports = Reports::listen(folder);
+    let agent = Agent::start(folder);
+    let mut pids = Vec::new();
+    let starts = (0..ROUNDS)
+        .map(|round| {
+            let name = format!("s{round}");
+            let definition = service(&reports.program(&name), true, 0);
+            let began = Instant::now();
+            agent.drop_in(&name, &definition);
+            let report = reports.of(&name);
+            pids.push(report.pid);
+            report.at - began
+        })
+        .collect();
+    let crashes = (0..ROUNDS)
+        .map(|round| {
+            let began = Instant::now();
+            kill_process(Pid::from_raw(pids[round]).unwrap(), Signal::KILL).unwrap();
+            reports.of(&format!("s{round}")).at - began
+        })
+        .collect();
+    (starts, crashes)
+}
+
+fn bare_drop_ins_and_crashes(folder: &Path) -> (Vec<Duration>, Vec<Duration>) {
+    let reports = Reports::listen(folder);
+    let programs: Vec<_> = (0..ROUNDS).map(|round| reports.program(&format!("s{round}"))).collect();
+    let log = folder.join("log");
+    std::fs::create_dir_all(folder.join("services.d")).unwrap();
+    let (sender, started) = std::sync::mpsc::channel();
+    let reactor = on_files(&folder.join("services.d"), ROUNDS, {
+        let (programs, log) = (programs.clone(), log.clone());
+        let mut bare = Some(Bare::default());
+        move |index| {
+            if let Some(spawner) = &mut bare {
+                spawner.spawn(&programs[index], &log);
+            }
+            if index + 1 == ROUNDS {
+                sender.send(bare.take()).unwrap();
+            }
+        }
+    });
+    let mut pids = Vec::new();
+    let starts = (0..ROUNDS)
+        .map(|round| {
+            let name = format!("s{round}");
+            let definition = service(&programs[round], true, 0);
+            let began = Instant::now();
+            place(folder, &name, &definition);
+            let report = reports.of(&name);
+            pids.push(report.pid);
+            report.at - began
+        })
+        .collect();
+    reactor.join().unwrap();
+    let mut bare = started.recv().unwrap().unwrap();
+    let crashes = (0..ROUNDS)
+        .map(|round| {
+            let began = Instant::now();
+            kill_process(Pid::from_raw(pids[round]).unwrap(), Signal::KILL).unwrap();
+            bare.replace(pids[round], &programs[round], &log);
+            reports.of(&format!("s{round}")).at - began
+        })
+        .collect();
+    (starts, crashes)
+}
+
+/// Many started at once, then one of them changed at a time.
+fn many(folder: &Path) -> (Duration, Vec<Duration>) {
+    let reports = Reports::listen(folder);
+    for index in 0..MANY {
+        let name = format!("s{index}");
+        place(folder, &name, &service(&reports.program(&name), false, 0));
+    }
+    let agent = Agent::start(folder);
+    agent.wait_until("all definitions to be in use", |services| services.len() == MANY);
+    let began = Instant::now();
+    agent.tell(&["start", "--all", "--no-wait"]);
+    let started = reports.any(MANY).iter().map(|report| report.at).max().unwrap() - began;
+    agent.wait_until("all services to run", |services| services.iter().all(is_healthy));
+    let before = agent.services();
+    let changes = (1..=ROUNDS)
+        .map(|round| {
+            let name = format!("s{round}");
+            let definition = service(&reports.program(&name), false, round);
+            let began = Instant::now();
+            agent.drop_in(&name, &definition);
+            reports.of(&name).at - began
+        })
+        .collect();
+    agent.wait_until("all services to run again", |services| services.iter().all(is_healthy));
+    let restarted = before.iter().zip(agent.services()).filter(|(before, after)| before["pid"] != after["pid"]).count();
+    assert_eq!(restarted, ROUNDS, "only what was changed may have another pid");
+    (started, changes)
+}
+
+fn bare_many(folder: &Path) -> (Duration, Vec<Duration>) {
+    let reports = Reports::listen(folder);
+    let programs: Vec<_> = (0..MANY).map(|index| reports.program(&format!("s{index}"))).collect();
+    let mut bare = Bare::default();
+    let began = Instant::now();
+    for (index, program) in programs.iter().enumerate() {
+        bare.spawn(program, &folder.join(format!("log{index}")));
+    }
+    let all = reports.any(MANY);
+    let started = all.iter().map(|report| report.at).max().unwrap() - began;
+    let pid_of = |name: &str| all.iter().find(|report| report.name == name).unwrap().pid;
+    let pids: Vec<_> = (0..=ROUNDS).map(|index| pid_of(&format!("s{index}"))).collect();
+    std::fs::create_dir_all(folder.join("services.d")).unwrap();
+    let reactor = on_files(&folder.join("services.d"), ROUNDS, {
+        let (folder, programs) = (folder.to_owned(), programs.clone());
+        move |index| {
+            let index = index + 1;
+            kill_process(Pid::from_raw(pids[index]).unwrap(), Signal::TERM).unwrap();
+            bare.replace(pids[index], &programs[index], &folder.join(format!("log{index}")));
+        }
+    });
+    let changes = (1..=ROUNDS)
+        .map(|round| {
+            let name = format!("s{round}");
+            let definition = service(&programs[round], false, round);
+            let began = Instant::now();
+            place(folder, &name, &definition);
+            reports.of(&name).at - began
+        })
+        .collect();
+    reactor.join().unwrap();
+    (started, changes)
+}
+
+/// What an agent costs while nothing happens.
+fn idle(folder: &Path) {
+    let (count, span) = IDLE;
+    let reports = Reports::listen(folder);
+    for index in 0..count {
+        let name = format!("s{index}");
+        place(folder, &name, &service(&reports.program(&name), true, 0));
+    }
+    let agent = Agent::start(folder);
+    reports.any(count);
+    agent.wait_until("all services to run", |services| services.len() == count && services.iter().all(is_healthy));
+    // What the last start set going (resets of delays, threads that linger) has ended by then.
+    std::thread::sleep(Duration::from_secs(15));
+    let before = wake_ups(agent.pid());
+    std::thread::sleep(span);
+    let woken = wake_ups(agent.pid()) - before;
+    let memory = proportional_kib(agent.pid());
+    println!(
+        "{:<44} {:>10} {woken:>10} {:>7}   0",
+        format!("wake-ups in {} s idle, {count} services", span.as_secs()),
+        0,
+        ""
+    );
+    let mib = f64::from(memory) / 1024.0;
+    println!("{:<44} {:>10} {mib:>6.1} MiB {:>7}   6 MiB", format!("proportional memory, {count} services"), "", "");
+}
+
+fn is_healthy(service: &Value) -> bool {
+    service["health"] == "healthy"
+}
+
+/// How often the threads of `pid` have waited so far: each time is one wake-up.
+fn wake_ups(pid: u32) -> u64 {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    threads
+        // A thread may end between the listing and the reading; its waits are over.
+        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok())
+        .map(|status| number(&status, "voluntary_ctxt_switches:"))
+        .sum()
+}
+
+/// The memory of `pid` in KiB, with what is shared divided among those who share it.
+fn proportional_kib(pid: u32) -> u32 {
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    u32::try_from(number(&rollup, "Pss:")).unwrap()
+}
+
+fn number(text: &str, key: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
+}
+
+fn in_new_folder<T>(measure: impl FnOnce(&Path) -> T) -> T {
+    let folder = tempfile::tempdir().unwrap();
+    measure(folder.path())
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn line(what: &str, bare: Duration, agent: Duration) {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let ratio = ms(agent) / ms(bare);
+    println!("{what:<44} {:>7.2} ms {:>7.2} ms {ratio:>6.1}×   {AIM}×", ms(bare), ms(agent));
+}
