@@ -179,9 +179,9 @@ impl Processes for OsProcesses {
     }
 
     fn kill(&mut self, run: &RunId) {
-        if let Some(run) = self.run(run) {
-            let ground = Rc::clone(&self.ground);
-            self.task(run.kill(ground));
+        let ground = Rc::clone(&self.ground);
+        if let Some(passes) = self.run(run).and_then(|run| run.kill(ground)) {
+            self.task(passes);
         }
     }
 }

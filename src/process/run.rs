@@ -126,10 +126,10 @@ impl Run {
         })
     }
 
-    /// Kills the tree until a look finds nothing of it; [`Run::follow`] tells the end.
-    pub async fn kill(self: Rc<Self>, ground: Rc<Ground>) {
+    /// Kills the tree until a look finds nothing of it; [`Run::follow`] tells the end. `None`: that is under way.
+    pub fn kill(self: Rc<Self>, ground: Rc<Ground>) -> Option<impl Future<Output = ()>> {
         if self.killing.replace(true) {
-            return;
+            return None;
         }
         if let Some(main) = self.main.as_ref().filter(|main| !main.has_ended())
             && !holds_us(main.identity().pid)
@@ -137,10 +137,17 @@ impl Run {
             // The most of it at once, before looking for the rest. What this can't reach, the passes below tell of.
             let _ = main.signal_group(Signal::KILL);
         }
+        Some(async move {
+            self.kill_all(&ground).await;
+            self.killing.set(false);
+        })
+    }
+
+    async fn kill_all(&self, ground: &Ground) {
         let deadline = Instant::now() + KILL_BUDGET;
         let mut wait = FIRST_WAIT;
         loop {
-            let (scan, left) = self.survey(&ground).await;
+            let (scan, left) = self.survey(ground).await;
             if left.is_empty() {
                 break;
             }
@@ -159,7 +166,6 @@ impl Run {
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
-        self.killing.set(false);
     }
 
     /// Looks what lives of it, and remembers that.

@@ -111,11 +111,15 @@ fn detach(command: &mut Command) {
     let in_child = || {
         rustix::process::setsid()?;
         // SAFETY: between fork and exec in a process that may have had other threads; every call here is on the list
-        // of those that are safe in a signal handler, takes plain numbers or a local set, and allocates nothing.
+        // of those that are safe in a signal handler, takes plain numbers or what is on the stack, and allocates nothing. An all-zero action, whatever its
+        // layout, says "default"; the array is longer than any.
         unsafe {
-            // Ignored signals outlive exec: an agent under nohup must not make its services deaf to SIGHUP.
+            // Ignored signals outlive exec: an agent under nohup must not make its services deaf to SIGHUP. The call
+            // itself is used because the library's refuses two of the signals.
             for signal in 1..=64 {
-                libc::signal(signal, libc::SIG_DFL);
+                let default = [0_u64; 8];
+                let nowhere = std::ptr::null_mut::<u64>();
+                libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, size_of::<u64>());
             }
             let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
             libc::sigemptyset(none.as_mut_ptr());

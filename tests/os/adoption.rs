@@ -160,7 +160,7 @@ fn a_number_that_was_given_to_another_process_is_refused() {
     let start = start_time(stranger.0.id());
     let folder = world.die();
     let forgeries = [
-        RunRecord { pid: stranger.0.id(), end: None, ..genuine.clone() },
+        RunRecord { pid: stranger.0.id(), start_time: start - 1, end: None, ..genuine.clone() },
         RunRecord { pid: stranger.0.id(), start_time: start + 1, end: None, ..genuine.clone() },
         RunRecord {
             pid: stranger.0.id(),
@@ -289,7 +289,7 @@ fn start_time(pid: u32) -> u64 {
 }
 
 fn kernel() -> (u32, u32) {
-    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
     (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0))
 }

@@ -102,7 +102,7 @@ fn what_is_forked_during_the_kill_is_killed_as_well() {
     if left > 0 {
         ended(world, &order.run);
     }
-    assert_eq!(processes_in(&cwd), []);
+    assert!(processes_in(&cwd).is_empty());
 }
 
 #[test]
@@ -110,7 +110,9 @@ fn orphans_that_have_ended_are_collected() {
     let world = &mut RealWorld::new();
     let order = world.start("(setsid sh -c 'echo $$ > f; mv f orphan; read x < go' &) ; exit 0");
     spawned(world, &order.run);
-    assert_eq!(exited(world, &order.run), (Exit::Code(0), 1));
+    // The one that started it may still be about to end.
+    let (exit, left) = exited(world, &order.run);
+    assert!(exit == Exit::Code(0) && left >= 1, "{exit:?}, {left} left");
     let orphan = world.wait_for_file(&order.run, "orphan");
     world.let_go(&order.run);
     ended(world, &order.run);
