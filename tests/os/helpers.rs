@@ -171,6 +171,7 @@ fn be_an_agent() {
 
 #[test]
 #[ignore = "is a parent for other tests"]
+#[allow(clippy::zombie_processes, reason = "it waits for whatever child there is")]
 fn be_a_parent() {
     let (Some(folder), Ok(then)) = (std::env::var_os(FOLDER).map(PathBuf::from), std::env::var(THEN)) else { return };
     rustix::process::set_child_subreaper(Some(rustix::process::getpid())).unwrap();
