@@ -47,7 +47,10 @@ pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, sca
     let mut found = Vec::new();
     for (service, record) in records {
         let main = Identity { pid: record.pid, start: record.start_time };
-        if main.pid > 1 && scan.living(main.pid).is_some_and(|process| process.stat.identity == main) {
+        if main.pid > 1
+            && main.pid != std::process::id()
+            && scan.living(main.pid).is_some_and(|process| process.stat.identity == main)
+        {
             found.push(Found {
                 service: service.clone(),
                 run: RunId::new(&record.run),

@@ -59,6 +59,27 @@ mod tests {
     use super::*;
 
     #[test]
+    fn there_is_one_agent_per_config_and_one_per_state_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = |name: &str| {
+            let root = folder.path().join(name);
+            std::fs::create_dir_all(&root).unwrap();
+            StateDir::new(root)
+        };
+        let claim = |config: &str, dir: &str| {
+            let config = folder.path().join(config);
+            let rendezvous = Rendezvous::below(&config, None, folder.path()).unwrap();
+            Instance::claim(&config, &rendezvous, &state(dir))
+        };
+        let _first = claim("a/services.json", "1").unwrap();
+        let other_place = claim("a/services.json", "2").unwrap_err().to_string();
+        assert!(other_place.contains("a/services.json"), "{other_place}");
+        assert!(other_place.ends_with(&format!("(pid {})", std::process::id())), "{other_place}");
+        assert!(matches!(claim("b/services.json", "1"), Err(StateError::Running { .. })));
+        claim("c/services.json", "3").unwrap();
+    }
+
+    #[test]
     fn a_second_agent_is_told_of_the_first_until_that_is_gone() {
         let folder = tempfile::tempdir().unwrap();
         let (first, second) = (folder.path().join("1"), folder.path().join("2"));

@@ -52,28 +52,18 @@ pub fn read_events(dir: &StateDir, since: Option<jiff::Timestamp>) -> io::Result
 /// understood is passed over.
 pub fn read_events_from(dir: &StateDir, position: EventPosition) -> io::Result<(Vec<EventLine>, EventPosition)> {
     let mut lines = Vec::new();
+    let mut position = position;
     let current = open(&dir.events())?;
-    let is_current = |number: u64| position.file == number;
-    if !current.as_ref().is_some_and(|(_, number)| is_current(*number)) {
+    if current.as_ref().is_none_or(|(_, number)| *number != position.file) {
         // Behind the change to a new file, or at the very beginning: the older file comes first.
-        match open(&older(&dir.events()))? {
-            Some((file, number)) if position.file == number => {
-                read_lines(file, position.offset, &mut lines)?;
-            }
-            Some((file, _)) => {
-                read_lines(file, 0, &mut lines)?;
-            }
-            None => {}
+        if let Some(older) = open(&older(&dir.events()))? {
+            position = read_lines(older, position, &mut lines)?;
         }
     }
-    match current {
-        Some((file, number)) => {
-            let offset = if is_current(number) { position.offset } else { 0 };
-            let offset = read_lines(file, offset, &mut lines)?;
-            Ok((lines, EventPosition { file: number, offset }))
-        }
-        None => Ok((lines, position)),
+    if let Some(current) = current {
+        position = read_lines(current, position, &mut lines)?;
     }
+    Ok((lines, position))
 }
 
 /// Adds a line; begins a new file where the old one is full.
@@ -136,15 +126,22 @@ fn file_number(file: &File) -> io::Result<u64> {
     Ok(created.map_or(1, |age| u64::try_from(age.as_nanos()).unwrap_or(1)))
 }
 
-/// Reads whole lines from `offset`; tells where the last one ends.
-fn read_lines(mut file: File, offset: u64, lines: &mut Vec<EventLine>) -> io::Result<u64> {
+/// Reads whole lines, from `position` if that is in this file, and tells where the last one ends.
+fn read_lines(
+    (mut file, number): (File, u64),
+    position: EventPosition,
+    lines: &mut Vec<EventLine>,
+) -> io::Result<EventPosition> {
+    // A file that is shorter than what was read of it is another one that was given the same number.
+    let is_same = position.file == number && position.offset <= file.metadata()?.len();
+    let offset = if is_same { position.offset } else { 0 };
     file.seek(SeekFrom::Start(offset))?;
     let mut text = Vec::new();
     file.take(MOST_BYTES * 2).read_to_end(&mut text)?;
     let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
     let parsed = text[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
     lines.extend(parsed);
-    Ok(offset + whole as u64)
+    Ok(EventPosition { file: number, offset: offset + whole as u64 })
 }
 
 #[cfg(test)]
@@ -240,5 +237,22 @@ mod tests {
         append(&dir, &line(2)).unwrap();
         assert_eq!(read_events_from(&dir, position).unwrap().0, [line(2)]);
         drop(kept);
+        // The same file, emptied: also what a new file with the old one's number looks like.
+        File::create(dir.events()).unwrap();
+        assert_eq!(read_events_from(&dir, position).unwrap().0, []);
+        append(&dir, &EventLine { text: String::new(), ..line(3) }).unwrap();
+        assert_eq!(numbers(&read_events_from(&dir, position).unwrap().0), [3]);
+    }
+
+    #[test]
+    fn between_two_files_nothing_is_read_twice() {
+        let (_folder, dir) = place();
+        append(&dir, &line(1)).unwrap();
+        fs::rename(dir.events(), older(&dir.events())).unwrap();
+        let (lines, position) = read_events_from(&dir, EventPosition::default()).unwrap();
+        assert_eq!(numbers(&lines), [1]);
+        assert_eq!(read_events_from(&dir, position).unwrap(), (vec![], position));
+        append(&dir, &line(2)).unwrap();
+        assert_eq!(numbers(&read_events_from(&dir, position).unwrap().0), [2]);
     }
 }

@@ -28,7 +28,8 @@ impl Rendezvous {
         Self::below(config, runtime.as_deref(), &std::env::temp_dir())
     }
 
-    fn below(config: &Path, runtime: Option<&Path>, temporary: &Path) -> Result<Self, StateError> {
+    /// The same with the two directories given.
+    pub(super) fn below(config: &Path, runtime: Option<&Path>, temporary: &Path) -> Result<Self, StateError> {
         let folder = match runtime.filter(|runtime| is_closed_to_writers(runtime)) {
             Some(runtime) => runtime.join("pilotlight"),
             None => temporary.join(format!("pilotlight-{}", rustix::process::geteuid().as_raw())),

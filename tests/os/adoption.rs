@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::process::{Child, Command};
+use std::sync::Arc;
 
 use pilotlight::domain::{Event, Exit, FoundRun, Signal};
 use pilotlight::process::RunRecord;
 
-use crate::conformance::{Script, World, begin, ended, exited, expect_silence, spawned};
+use crate::conformance::{Script, World, begin, ended, exited, expect_silence, over, spawned};
 use crate::helpers;
 use crate::world::{Folder, RealWorld, processes_in};
 
@@ -31,7 +32,7 @@ fn a_run_is_found_again_with_all_that_is_known_of_it() {
 fn after_the_death_of_an_agent_its_services_exits_are_told_as_before() {
     let folder = Folder::new();
     let mut agent = helpers::agent_with_a_parent(&folder);
-    let fifo = "mkfifo go; touch begun; read x < go; exit 42";
+    let fifo = "mkfifo go; : > begun; read x < go; exit 42";
     let (first, second) = (helpers::order(&folder, fifo), helpers::order(&folder, fifo));
     agent.spawn(&first);
     agent.spawn(&second);
@@ -60,7 +61,7 @@ fn a_tree_of_strangers_is_ended_like_one_of_children() {
     let folder = Folder::new();
     let mut agent = helpers::agent_with_a_parent(&folder);
     let order =
-        helpers::order(&folder, "trap '' TERM; sleep 1000 & (setsid sleep 1000 &); touch begun; sleep 1000; exit 0");
+        helpers::order(&folder, "trap '' TERM; sleep 1000 & (setsid sleep 1000 &); : > begun; sleep 1000; exit 0");
     agent.spawn(&order);
     agent.kill();
     let world = &mut RealWorld::in_folder(folder);
@@ -69,9 +70,7 @@ fn a_tree_of_strangers_is_ended_like_one_of_children() {
     world.ask(&order.run, Signal::Term);
     expect_silence(world);
     world.kill(&order.run);
-    if exited(world, &order.run).1 > 0 {
-        ended(world, &order.run);
-    }
+    over(world, &order.run);
     assert_eq!(world.living(&order.run), 0);
 }
 
@@ -253,6 +252,38 @@ fn an_adopted_service_is_named_as_the_holder_of_its_port() {
         Event::PortTaken { holder, .. } => assert_eq!(holder.service, Some(listener.order.id)),
         other => panic!("{other:?}"),
     }
+}
+
+#[test]
+fn an_agent_below_its_own_service_never_ends_itself() {
+    let world = &mut RealWorld::new();
+    let script = format!("read x < go; {}; read x < go", helpers::agent_below_its_service());
+    let mut order = world.order_of(&["sh", "-c", &script]);
+    let folder = world.folder();
+    Arc::make_mut(&mut order.spawn).env.extend([helpers::variable(&folder)]);
+    world.spawn(order.clone());
+    let pid = spawned(world, &order.run);
+    // By now the run is written down.
+    world.let_go(&order.run);
+    let told = folder.path().join("told");
+    world.wait_until("the agent below has tried", || told.exists());
+    let expected = format!("1 KillFailed {{ run: {}, pids: [{pid}] }}", order.run);
+    assert_eq!(fs::read_to_string(told).unwrap(), expected);
+    world.let_go(&order.run);
+    assert_eq!(exited(world, &order.run), (Exit::Code(0), 0));
+}
+
+#[test]
+fn a_record_that_names_the_agent_itself_is_refused() {
+    let mut world = RealWorld::new();
+    let order = begin_order(&mut world);
+    let state = world.folder().state();
+    let own = std::process::id();
+    let genuine = RunRecord::load(&state, &order.id).unwrap();
+    world.kill(&order.run);
+    exited(&mut world, &order.run);
+    RunRecord { pid: own, start_time: start_time(own), ..genuine }.save(&state, &order.id).unwrap();
+    assert_eq!(RealWorld::in_folder(world.die()).find_runs(), []);
 }
 
 fn begin_order(world: &mut RealWorld) -> pilotlight::domain::SpawnOrder {

@@ -145,11 +145,11 @@ pub fn a_process_can_be_asked_and_killed_while_it_starts(world: &mut dyn World) 
     let run = spawn(world, Script::Waits(0));
     world.ask(&run, Signal::Term);
     spawned(world, &run);
-    assert_eq!(exited(world, &run), (Exit::Signal(15), 0));
+    assert_eq!(over(world, &run), Exit::Signal(15));
     let run = spawn(world, Script::Deaf);
     world.kill(&run);
     spawned(world, &run);
-    assert_eq!(exited(world, &run).0, Exit::Signal(9));
+    assert_eq!(over(world, &run), Exit::Signal(9));
     assert_eq!(world.living(&run), 0);
 }
 
@@ -180,11 +180,7 @@ pub fn what_outlives_the_main_process_and_is_deaf_can_be_killed(world: &mut dyn 
 pub fn a_kill_takes_the_whole_tree(world: &mut dyn World) {
     let run = begin(world, Script::LeavesDeaf(0));
     world.kill(&run);
-    let (exit, left) = exited(world, &run);
-    assert_eq!(exit, Exit::Signal(9));
-    if left > 0 {
-        ended(world, &run);
-    }
+    assert_eq!(over(world, &run), Exit::Signal(9));
     assert_eq!(world.living(&run), 0);
     expect_silence(world);
 }
@@ -194,7 +190,7 @@ pub fn an_end_is_told_once_whatever_is_ordered_after_it(world: &mut dyn World) {
     world.kill(&run);
     world.kill(&run);
     world.ask(&run, Signal::Term);
-    assert_eq!(exited(world, &run).0, Exit::Signal(9));
+    assert_eq!(over(world, &run), Exit::Signal(9));
     world.ask(&run, Signal::Term);
     world.kill(&run);
     expect_silence(world);
@@ -205,11 +201,7 @@ pub fn runs_do_not_mix(world: &mut dyn World) {
     let second = begin(world, Script::Leaves(2));
     let third = begin(world, Script::Waits(3));
     world.kill(&second);
-    let (exit, left) = exited(world, &second);
-    assert_eq!(exit, Exit::Signal(9));
-    if left > 0 {
-        ended(world, &second);
-    }
+    assert_eq!(over(world, &second), Exit::Signal(9));
     assert_eq!((world.living(&first), world.living(&second), world.living(&third)), (1, 0, 1));
     world.let_go(&third);
     assert_eq!(exited(world, &third), (Exit::Code(3), 0));
@@ -269,6 +261,15 @@ pub fn exited(world: &mut dyn World, run: &RunId) -> (Exit, u32) {
         Event::Exited { run: of, exit, left } if of == *run => (exit, left),
         other => panic!("{run} should have exited, but {other:?}"),
     }
+}
+
+/// The next facts are that the run's main process has ended and, if others outlived it, that they have, too.
+pub fn over(world: &mut dyn World, run: &RunId) -> Exit {
+    let (exit, left) = exited(world, run);
+    if left > 0 {
+        ended(world, run);
+    }
+    exit
 }
 
 /// The next fact is that nothing of the run is left.

@@ -185,6 +185,35 @@ fn be_a_parent() {
 }
 
 #[test]
+#[ignore = "is an agent below one of its own services for other tests"]
+fn be_an_agent_below_its_service() {
+    let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        let (inbox, mut facts) = tokio::sync::mpsc::unbounded_channel();
+        let clock = Clock::start(Duration::from_secs(1_000_000));
+        let mut processes = OsProcesses::new(inbox, StateDir::new(folder.join("state")), clock).unwrap();
+        let runs = processes.find_runs().unwrap();
+        for run in &runs {
+            processes.ask(&run.run, pilotlight::domain::Signal::Kill);
+            processes.kill(&run.run);
+        }
+        say(&folder, "told", &format!("{} {:?}", runs.len(), facts.recv().await.unwrap()));
+    });
+}
+
+/// The command line of an agent that finds itself below the service that runs it.
+pub fn agent_below_its_service() -> String {
+    helper("helpers::be_an_agent_below_its_service").join(" ")
+}
+
+/// The variable by which a helper finds `folder`.
+pub fn variable(folder: &Folder) -> (String, Option<String>) {
+    (FOLDER.to_owned(), Some(folder.path().display().to_string()))
+}
+
+#[test]
 #[ignore = "is a listener for other tests"]
 fn listen_on_a_port() {
     let Some(folder) = std::env::var_os(FOLDER).map(PathBuf::from) else { return };

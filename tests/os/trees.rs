@@ -5,7 +5,7 @@ use std::fs;
 use pilotlight::domain::{Exit, Signal};
 use rustix::process::{Pid, kill_process};
 
-use crate::conformance::{World, ended, exited, expect_silence, spawned};
+use crate::conformance::{World, ended, exited, expect_silence, over, spawned};
 use crate::world::{RealWorld, processes_in};
 
 #[test]
@@ -15,18 +15,14 @@ fn a_wrapping_shell_and_what_it_wraps_are_asked_together() {
     spawned(world, &order.run);
     world.wait_until("both live", || processes_in(&order.spawn.cwd).len() == 2);
     world.ask(&order.run, Signal::Term);
-    let (exit, left) = exited(world, &order.run);
-    assert_eq!(exit, Exit::Signal(15));
-    if left > 0 {
-        ended(world, &order.run);
-    }
+    assert_eq!(over(world, &order.run), Exit::Signal(15));
     assert_eq!(world.living(&order.run), 0);
 }
 
 #[test]
 fn a_stopped_process_hears_what_it_is_asked() {
     let world = &mut RealWorld::new();
-    let order = world.start("trap 'exit 5' TERM; touch begun; while :; do read x < go; done");
+    let order = world.start("trap 'exit 5' TERM; : > begun; while :; do read x < go; done");
     let pid = spawned(world, &order.run);
     world.wait_until_begun(&order.run);
     kill_process(Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::STOP).unwrap();
@@ -38,7 +34,7 @@ fn a_stopped_process_hears_what_it_is_asked() {
 #[test]
 fn a_stopped_process_can_be_killed() {
     let world = &mut RealWorld::new();
-    let order = world.start("touch begun; read x < go");
+    let order = world.start(": > begun; read x < go");
     let pid = spawned(world, &order.run);
     world.wait_until_begun(&order.run);
     kill_process(Pid::from_raw(pid as i32).unwrap(), rustix::process::Signal::STOP).unwrap();
@@ -74,11 +70,7 @@ fn a_kill_takes_fugitives_along() {
     spawned(world, &order.run);
     world.wait_for_file(&order.run, "fugitive");
     world.kill(&order.run);
-    let (exit, left) = exited(world, &order.run);
-    assert_eq!(exit, Exit::Signal(9));
-    if left > 0 {
-        ended(world, &order.run);
-    }
+    assert_eq!(over(world, &order.run), Exit::Signal(9));
     assert_eq!(world.living(&order.run), 0);
 }
 
@@ -97,11 +89,7 @@ fn what_is_forked_during_the_kill_is_killed_as_well() {
     spawned(world, &order.run);
     world.wait_for_file(&order.run, "begun");
     world.kill(&order.run);
-    let (exit, left) = exited(world, &order.run);
-    assert_eq!(exit, Exit::Signal(9));
-    if left > 0 {
-        ended(world, &order.run);
-    }
+    assert_eq!(over(world, &order.run), Exit::Signal(9));
     assert!(processes_in(&cwd).is_empty());
 }
 
@@ -122,7 +110,7 @@ fn orphans_that_have_ended_are_collected() {
 #[test]
 fn a_child_without_its_environment_belongs_to_its_session_still() {
     let world = &mut RealWorld::new();
-    let order = world.start("env -i /usr/bin/env sleep 1000 & touch begun; read x < go; exit 1");
+    let order = world.start("env -i /usr/bin/env sleep 1000 & : > begun; read x < go; exit 1");
     spawned(world, &order.run);
     world.wait_until("it has forgotten its marker", || {
         let children = processes_in(&order.spawn.cwd);
@@ -138,7 +126,7 @@ fn a_child_without_its_environment_belongs_to_its_session_still() {
 #[test]
 fn a_tree_is_over_when_its_last_process_has_ended_by_itself() {
     let world = &mut RealWorld::new();
-    let order = world.start("sh -c 'read x < go' & sh -c 'read x < go' & touch begun; exit 0");
+    let order = world.start("sh -c 'read x < go' & sh -c 'read x < go' & : > begun; exit 0");
     spawned(world, &order.run);
     assert_eq!(exited(world, &order.run), (Exit::Code(0), 2));
     world.let_go(&order.run);

@@ -182,11 +182,11 @@ impl World for RealWorld {
     fn order(&mut self, script: Script) -> SpawnOrder {
         let sh = |text: String| vec!["sh".to_owned(), "-c".to_owned(), text];
         let argv = match script {
-            Script::Waits(code) => sh(format!("touch begun; read x < go; exit {code}")),
+            Script::Waits(code) => sh(format!(": > begun; read x < go; exit {code}")),
             Script::EndsAtOnce(code) => sh(format!("exit {code}")),
-            Script::Deaf => sh("trap '' TERM; touch begun; read x < go; exit 0".to_owned()),
-            Script::Leaves(code) => sh(format!("sleep 1000 & touch begun; read x < go; exit {code}")),
-            Script::LeavesDeaf(code) => sh(format!("trap '' TERM; sleep 1000 & touch begun; read x < go; exit {code}")),
+            Script::Deaf => sh("trap '' TERM; : > begun; read x < go; exit 0".to_owned()),
+            Script::Leaves(code) => sh(format!("sleep 1000 & : > begun; read x < go; exit {code}")),
+            Script::LeavesDeaf(code) => sh(format!("trap '' TERM; sleep 1000 & : > begun; read x < go; exit {code}")),
             Script::NoProgram => vec!["no-such-program".to_owned()],
             Script::NoDirectory => vec!["true".to_owned()],
             Script::NotExecutable => vec!["./plain".to_owned()],
