@@ -3,6 +3,7 @@
 //! Nothing that somebody else waits for is collected here: main processes of runs are passed over, and everything else
 //! is given time first, because it may be a child that another part of the program has started and waits for itself.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::rc::Rc;
@@ -11,7 +12,7 @@ use std::time::Duration;
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::end::{Pinned, raw};
+use super::end::raw;
 use super::run::Ground;
 use super::stat::{Identity, Stat};
 
@@ -44,12 +45,14 @@ pub(super) async fn reap(mut ends: Signal, ground: Rc<Ground>) {
 
 /// Children of ours that have ended, are not collected, and are no run's main process.
 fn dead_strangers(ground: &Ground) -> Vec<Identity> {
-    let dead = |pid: u32| Stat::read(pid).ok().flatten().filter(|stat| stat.dead).map(|stat| stat.identity);
-    let runs = ground.runs.borrow();
-    let is_main = |identity: &Identity| {
-        runs.values().any(|run| !run.main_is_over.get() && run.main.as_ref().map(Pinned::identity) == Some(*identity))
+    // As long as a child is not collected, nobody else can have its number.
+    let mains: HashSet<u32> = {
+        let runs = ground.runs.borrow();
+        let followed = runs.values().filter(|run| !run.main_is_over.get());
+        followed.filter_map(|run| Some(run.main.as_ref()?.identity().pid)).collect()
     };
-    children().into_iter().filter_map(dead).filter(|identity| !is_main(identity)).collect()
+    let dead = |pid: u32| Stat::read(pid).ok().flatten().filter(|stat| stat.dead).map(|stat| stat.identity);
+    children().into_iter().filter(|pid| !mains.contains(pid)).filter_map(dead).collect()
 }
 
 /// The children of all our threads. One that comes or goes meanwhile may be missing: its own end brings us here again.
