@@ -35,6 +35,8 @@ mod spawn;
 mod stat;
 #[cfg(target_os = "linux")]
 mod tree;
+#[cfg(target_os = "linux")]
+mod worker;
 
 #[cfg(target_os = "linux")]
 pub use os::OsProcesses;

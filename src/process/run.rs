@@ -38,6 +38,13 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    /// Begins to follow a run; what comes back must be polled to its end.
+    pub fn follow(self: &Rc<Self>, run: Run) -> impl Future<Output = ()> + use<> {
+        let run = Rc::new(run);
+        self.runs.borrow_mut().insert(run.id.clone(), Rc::clone(&run));
+        run.follow(Rc::clone(self))
+    }
+
     /// Tells a fact. An engine that has ended has no use for it.
     pub fn tell(&self, event: Event) {
         let _ = self.inbox.send(event);
@@ -53,21 +60,37 @@ pub(super) struct Run {
     pub id: RunId,
     /// Its main process; `None` if that had ended before we came.
     pub main: Option<Pinned>,
-    /// The number and start of a main process that has ended before we came, if a record tells.
-    pub former_main: Option<Identity>,
+    /// The number and start of the main process, also of one that has ended before we came, if a record tells.
+    former_main: Option<Identity>,
     /// No process of it is older (clock ticks after boot).
-    pub since: u64,
+    since: u64,
     /// What is on disk of it.
-    pub record: RefCell<Option<RunRecord>>,
+    record: RefCell<Option<RunRecord>>,
     /// The living processes, as of the last look.
-    pub known: RefCell<Vec<Identity>>,
+    known: RefCell<Vec<Identity>>,
     /// The main process has ended and its end was told.
     pub main_is_over: Cell<bool>,
     /// A kill is under way.
-    pub killing: Cell<bool>,
+    killing: Cell<bool>,
 }
 
 impl Run {
+    /// A run that begins to be followed. Without `main`, a `record` may name the process that was it.
+    pub fn new(service: ServiceId, id: RunId, main: Option<Pinned>, since: u64, record: Option<RunRecord>) -> Self {
+        let former_main = record.as_ref().map(|record| Identity { pid: record.pid, start: record.start_time });
+        Self {
+            service,
+            id,
+            main,
+            former_main,
+            since,
+            record: RefCell::new(record),
+            known: RefCell::default(),
+            main_is_over: Cell::new(false),
+            killing: Cell::new(false),
+        }
+    }
+
     /// Waits for the end of the main process and of the whole tree, and tells both.
     pub async fn follow(self: Rc<Self>, ground: Rc<Ground>) {
         if let Some(main) = &self.main {
