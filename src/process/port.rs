@@ -39,6 +39,7 @@ pub(super) fn is_taken(port: u16) -> bool {
 pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session]) -> PortHolder {
     let sockets = listeners(port);
     let holds = |process: &&Process| !sockets.is_empty() && has_socket(process.stat.identity.pid, &sockets);
+    // If nobody can be looked at, the holder stays unknown; that the port is taken is certain.
     let scan = Scan::take(0).unwrap_or_default();
     let service = |process: &Process| -> Option<ServiceId> {
         let marked = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str()));

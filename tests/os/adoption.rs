@@ -75,6 +75,33 @@ fn a_tree_of_strangers_is_ended_like_one_of_children() {
 }
 
 #[test]
+fn what_a_stranger_leaves_belongs_to_its_session_even_without_a_marker() {
+    let folder = Folder::new();
+    let mut agent = helpers::agent_with_a_parent(&folder);
+    let script = "mkfifo go; env -i /usr/bin/env sleep 1000 & : > begun; read x < go; exit 0";
+    let order = helpers::order(&folder, script);
+    agent.spawn(&order);
+    agent.kill();
+    let world = &mut RealWorld::in_folder(folder);
+    assert_eq!(world.find_runs().len(), 1);
+    world.wait_until("its child has forgotten its marker", || {
+        let children = processes_in(&order.cwd);
+        children.iter().any(|pid| fs::read(format!("/proc/{pid}/environ")).is_ok_and(|it| it.is_empty()))
+    });
+    world.let_go(&order.run);
+    let (exit, left) = exited(world, &order.run);
+    if kernel() < (6, 9) {
+        // Once the main process is collected, nothing proves any more whose session its number is.
+        return;
+    }
+    assert!(exit == Exit::Code(0) || kernel() < (6, 15), "{exit:?}");
+    assert_eq!(left, 1);
+    world.kill(&order.run);
+    ended(world, &order.run);
+    assert_eq!(world.living(&order.run), 0);
+}
+
+#[test]
 fn a_run_without_a_record_is_found_by_its_marker() {
     let mut world = RealWorld::new();
     let order = world.order(Script::Waits(0));

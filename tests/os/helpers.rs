@@ -93,7 +93,13 @@ pub fn order(folder: &Folder, script: &str) -> Order {
 
 /// Starts a service in `world` that listens.
 pub fn listener(world: &mut RealWorld) -> Listener {
-    let argv = helper("helpers::listen_on_a_port");
+    listener_through(world, "exec \"$@\"")
+}
+
+/// The same, by a shell script that goes on to the command in its arguments.
+pub fn listener_through(world: &mut RealWorld, script: &str) -> Listener {
+    let mut argv = ["sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+    argv.extend(helper("helpers::listen_on_a_port"));
     let argv: Vec<&str> = argv.iter().map(String::as_str).collect();
     let mut order = world.order_of(&argv);
     let spawn = Arc::make_mut(&mut order.spawn);

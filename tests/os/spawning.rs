@@ -130,6 +130,23 @@ fn a_port_that_a_service_of_ours_holds_is_told_with_its_name() {
 }
 
 #[test]
+fn a_holder_without_a_marker_is_known_by_the_session_of_its_service() {
+    let world = &mut RealWorld::new();
+    let script = "env -i PILOTLIGHT_TEST_FOLDER=\"$PILOTLIGHT_TEST_FOLDER\" \"$@\" & wait";
+    let listener = helpers::listener_through(world, script);
+    let mut order = world.order(Script::Waits(0));
+    order.port = Some(listener.port);
+    world.spawn(order);
+    match world.next() {
+        Event::PortTaken { holder, .. } => {
+            assert_ne!(holder.pid, Some(listener.pid), "the listener is a child of the main process");
+            assert_eq!(holder.service, Some(listener.order.id));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn a_log_that_cannot_be_opened_is_told() {
     let world = &mut RealWorld::new();
     let order = world.order(Script::Waits(0));
