@@ -1,1 +1,27 @@
-//! (under construction)
+//! What outlives the agent on disk, and what keeps two agents apart: the state directory, its locks and its files.
+//!
+//! It knows nothing of processes (their records are the business of `process`) nor of the services' logs.
+
+mod agent_file;
+mod agent_log;
+mod error;
+mod file;
+#[cfg(unix)]
+mod instance;
+mod intent;
+mod journal;
+mod place;
+#[cfg(unix)]
+mod rendezvous;
+mod store;
+
+pub use agent_file::{AgentFile, AgentRecord};
+pub use agent_log::AgentLog;
+pub use error::StateError;
+#[cfg(unix)]
+pub use instance::Instance;
+pub use journal::{EventLine, EventPosition, read_events, read_events_from};
+pub use place::{Place, canonical_config, locate, open};
+#[cfg(unix)]
+pub use rendezvous::Rendezvous;
+pub use store::{DiskStore, Kept};

@@ -1,0 +1,99 @@
+//! Finds the runs that an earlier agent has left: by their records, and by the marker for what no record names.
+//!
+//! It only finds and proves; nothing is signalled or written here.
+
+use std::collections::BTreeMap;
+
+use super::record::RunRecord;
+use super::stat::Identity;
+use super::tree::{Process, Scan, is_run_id};
+use crate::domain::{RunId, ServiceId};
+use crate::engine::StateDir;
+
+/// A living run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Found {
+    /// The service.
+    pub service: ServiceId,
+    /// The run.
+    pub run: RunId,
+    /// Its main process, if that lives.
+    pub main: Option<Identity>,
+    /// When it began, in clock ticks after boot.
+    pub since: u64,
+    /// Its record, if there is one.
+    pub record: Option<RunRecord>,
+}
+
+/// All services that have a folder.
+pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
+    let Ok(folders) = std::fs::read_dir(dir.services()) else { return Vec::new() };
+    let mut services: Vec<ServiceId> =
+        folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
+    services.sort();
+    services
+}
+
+/// The records of this boot; others prove nothing about what lives now.
+pub(super) fn records(dir: &StateDir, services: &[ServiceId], boot_id: &str) -> BTreeMap<ServiceId, RunRecord> {
+    let believed = |record: &RunRecord| record.boot_id == boot_id && is_run_id(&record.run);
+    let record = |id: &ServiceId| Some((id.clone(), RunRecord::load(dir, id).filter(believed)?));
+    services.iter().filter_map(record).collect()
+}
+
+/// The runs that live: those whose recorded main process does, and those of whom a process carries the marker of
+/// `dir`. A service may have several.
+pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, scan: &Scan) -> Vec<Found> {
+    let mut found = Vec::new();
+    for (service, record) in records {
+        let main = Identity { pid: record.pid, start: record.start_time };
+        if main.pid > 1
+            && main.pid != std::process::id()
+            && scan.living(main.pid).is_some_and(|process| process.stat.identity == main)
+        {
+            found.push(Found {
+                service: service.clone(),
+                run: RunId::new(&record.run),
+                main: Some(main),
+                since: main.start,
+                record: Some(record.clone()),
+            });
+        }
+    }
+    for (run, processes) in marked(dir, scan) {
+        if found.iter().all(|found| found.run.as_str() != run)
+            && let Some(one) = by_marker(&run, &processes, records)
+        {
+            found.push(one);
+        }
+    }
+    found
+}
+
+/// The processes with the marker of `dir`, by run, the oldest first.
+fn marked<'a>(dir: &StateDir, scan: &'a Scan) -> BTreeMap<String, Vec<&'a Process>> {
+    let mut runs: BTreeMap<String, Vec<&Process>> = BTreeMap::new();
+    for process in scan.others().filter(|process| process.stat.identity.pid > 1) {
+        if let Some(marker) = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str())) {
+            runs.entry(marker.run.as_str().to_owned()).or_default().push(process);
+        }
+    }
+    for processes in runs.values_mut() {
+        processes.sort_by_key(|process| (process.stat.identity.start, process.stat.identity.pid));
+    }
+    runs
+}
+
+fn by_marker(run: &str, processes: &[&Process], records: &BTreeMap<ServiceId, RunRecord>) -> Option<Found> {
+    let oldest = processes.first()?;
+    let service = oldest.marker.as_ref()?.service.clone();
+    let record = records.get(&service).filter(|record| record.run == run).cloned();
+    let main = match &record {
+        // It would have been found by its record if it lived.
+        Some(_) => None,
+        // The agent died between the spawn and the record: what we spawn leads a session.
+        None => Some(oldest.stat).filter(|stat| stat.session == stat.identity.pid).map(|stat| stat.identity),
+    };
+    let since = record.as_ref().map_or(oldest.stat.identity.start, |record| record.start_time);
+    Some(Found { service, run: RunId::new(run), main, since, record })
+}

@@ -1,0 +1,116 @@
+//! The port [`Processes`] on Linux: takes the orders, and takes over what an earlier agent has left.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+
+use super::adopt::{self, Found};
+use super::end::{self, Pinned};
+use super::reap;
+use super::record;
+use super::run::{Ground, Run};
+use super::stat;
+use super::tree::Scan;
+use super::worker::{Order, Worker};
+use crate::domain::{FoundRun, RunId, Signal, SpawnOrder};
+use crate::engine::ports::{Inbox, Processes};
+use crate::engine::{Clock, StateDir};
+
+/// The processes of this machine.
+///
+/// Must be made and used within a tokio `LocalSet` (or local runtime) with time and I/O. Dropping it stops the
+/// watching and touches no process: they go on for the next agent.
+///
+/// Orders are carried out one after the other as soon as the caller awaits something. One for a run that is over or
+/// was never begun does nothing, because all there is to tell has been told.
+#[derive(Debug)]
+pub struct OsProcesses {
+    ground: Rc<Ground>,
+    clock: Clock,
+    boot_id: String,
+    orders: mpsc::UnboundedSender<Order>,
+    tasks: JoinSet<()>,
+}
+
+impl OsProcesses {
+    /// Prepares to start, find and follow processes, and makes this program the adopter of its orphans.
+    ///
+    /// Fails where there are no pidfds (before Linux 5.3) or no `/proc`.
+    pub fn new(inbox: Inbox, dir: StateDir, clock: Clock) -> io::Result<Self> {
+        end::check_support()?;
+        let boot_id = stat::boot_id()?;
+        let ground = Rc::new(Ground { inbox, dir, scanner: Rc::default(), runs: RefCell::default() });
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(reap::reap(reap::become_reaper()?, Rc::clone(&ground)));
+        let (orders, given) = mpsc::unbounded_channel();
+        let worker = Worker::new(Rc::clone(&ground), boot_id.clone());
+        tasks.spawn_local(worker.work(given));
+        Ok(Self { ground, clock, boot_id, orders, tasks })
+    }
+
+    /// Finds the runs of an earlier agent with this state directory, and follows them like its own from now on.
+    ///
+    /// To be called once, before the first spawn. Of a run whose main process has ended (`pid` is `None`) only `Ended`
+    /// will be told. Fails if the processes of the machine cannot be listed: then nothing must be started, as it might
+    /// be started twice. Blocks for some milliseconds; nothing of these runs is told before the caller awaits something.
+    pub fn find_runs(&mut self) -> io::Result<Vec<FoundRun>> {
+        let services = adopt::services(&self.ground.dir);
+        let records = adopt::records(&self.ground.dir, &services, &self.boot_id);
+        let scan = Scan::take(0)?;
+        let found = adopt::find(&self.ground.dir, &records, &scan);
+        let mut runs = Vec::new();
+        for found in found {
+            runs.push(self.adopt(found)?);
+        }
+        for service in services {
+            if !runs.iter().any(|run| run.id == service && run.pid.is_some())
+                && let Err(error) = record::remove_pid(&self.ground.dir, &service)
+            {
+                tracing::warn!("stale pid of {service} could not be removed: {error}");
+            }
+        }
+        Ok(runs)
+    }
+
+    fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
+        let Found { service, run, main, since, record } = found;
+        let held = main.map(Pinned::open).transpose()?.flatten();
+        let pid = held.as_ref().map(|held| held.identity().pid);
+        if let Some(pid) = pid
+            && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
+        {
+            tracing::warn!("pid of {service} could not be written: {error}");
+        }
+        let found = FoundRun {
+            id: service.clone(),
+            run: run.clone(),
+            pid,
+            spawn_hash: record.as_ref().map(|record| record.spawn_hash.clone()),
+            since: self.clock.now() - stat::age(since),
+        };
+        self.tasks.spawn_local(self.ground.follow(Run::new(service, run, held, since, record)));
+        Ok(found)
+    }
+
+    /// Hands an order to the worker, which lives as long as we do.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Processes for OsProcesses {
+    fn spawn(&mut self, order: SpawnOrder) {
+        self.order(Order::Spawn(order));
+    }
+
+    fn ask(&mut self, run: &RunId, signal: Signal) {
+        self.order(Order::Ask(run.clone(), signal));
+    }
+
+    fn kill(&mut self, run: &RunId) {
+        self.order(Order::Kill(run.clone()));
+    }
+}

@@ -1,0 +1,194 @@
+//! What is kept on disk of a run: `run.json` for later agents and readers, `pid` for scripts.
+//!
+//! Written to a temporary file and renamed, not synced: the boot id voids a record after a power loss anyway. After
+//! the end of a run its record stays, with how it ended, until the next run of the service takes its place.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+use std::time::SystemTime;
+
+use serde::{Deserialize, Serialize};
+
+use crate::domain::{Exit, ServiceId};
+use crate::engine::StateDir;
+
+/// The version of the file's format that is written; later ones are not read.
+const FORMAT: u32 = 1;
+/// No record is longer than this, in bytes.
+const LONGEST: u64 = 64 * 1024;
+
+/// One run, as its file tells it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// The version of the format.
+    pub format: u32,
+    /// The run id.
+    pub run: String,
+    /// The main process.
+    pub pid: u32,
+    /// When the main process began, in clock ticks after boot.
+    pub start_time: u64,
+    /// Which boot of the machine that was.
+    pub boot_id: String,
+    /// The hash of what was spawned.
+    pub spawn_hash: String,
+    /// When the run began (RFC 3339).
+    pub since: String,
+    /// How long the log was then, in bytes.
+    pub log_offset: u64,
+    /// How its main process ended; absent as long as no agent has seen that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end: Option<RunEnd>,
+}
+
+/// How and when a run's main process ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RunEnd {
+    /// When (RFC 3339).
+    pub at: String,
+    /// The exit code.
+    pub code: Option<i32>,
+    /// The number of the signal that ended it.
+    pub signal: Option<i32>,
+}
+
+impl RunEnd {
+    /// The end by `exit`, now.
+    pub fn now(exit: &Exit) -> Self {
+        let (code, signal) = match exit {
+            Exit::Code(code) => (Some(*code), None),
+            Exit::Signal(signal) => (None, Some(*signal)),
+            Exit::Unknown => (None, None),
+        };
+        Self { at: now(), code, signal }
+    }
+}
+
+impl RunRecord {
+    /// A record of what has just been spawned.
+    pub fn begun(run: &str, pid: u32, start_time: u64, boot_id: &str, spawn_hash: String, log_offset: u64) -> Self {
+        Self {
+            format: FORMAT,
+            run: run.to_owned(),
+            pid,
+            start_time,
+            boot_id: boot_id.to_owned(),
+            spawn_hash,
+            since: now(),
+            log_offset,
+            end: None,
+        }
+    }
+
+    /// Reads the record of a service; `None` if there is none, or none that this version understands.
+    pub fn load(dir: &StateDir, id: &ServiceId) -> Option<Self> {
+        let file = File::open(dir.run(id)).ok()?;
+        let record: Self = serde_json::from_reader(io::Read::take(file, LONGEST)).ok()?;
+        (record.format <= FORMAT).then_some(record)
+    }
+
+    /// Stores it as the service's record.
+    pub fn save(&self, dir: &StateDir, id: &ServiceId) -> io::Result<()> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        replace(&dir.run(id), &text)
+    }
+}
+
+/// Makes the folder of a service, for its owner only.
+pub(super) fn make_folder(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(dir.service(id))
+}
+
+/// Writes the main pid for scripts to read.
+pub(super) fn write_pid(dir: &StateDir, id: &ServiceId, pid: u32) -> io::Result<()> {
+    replace(&dir.pid(id), format!("{pid}\n").as_bytes())
+}
+
+/// Takes the main pid away; that there is none is as good.
+pub(super) fn remove_pid(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
+    match fs::remove_file(dir.pid(id)) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("tmp");
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(&temporary)?.write_all(content)?;
+    fs::rename(&temporary, path)
+}
+
+fn now() -> String {
+    let now = jiff::Timestamp::try_from(SystemTime::now()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+    format!("{now:.3}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place() -> (tempfile::TempDir, StateDir, ServiceId) {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(folder.path());
+        let id = ServiceId::new("web").unwrap();
+        make_folder(&dir, &id).unwrap();
+        (folder, dir, id)
+    }
+
+    #[test]
+    fn a_record_reads_back_as_it_was_written() {
+        let (_folder, dir, id) = place();
+        let mut record = RunRecord::begun("r-1", 42, 7, "boot", "hash".to_owned(), 99);
+        record.save(&dir, &id).unwrap();
+        assert_eq!(RunRecord::load(&dir, &id), Some(record.clone()));
+        record.end = Some(RunEnd::now(&Exit::Signal(9)));
+        record.save(&dir, &id).unwrap();
+        assert_eq!(RunRecord::load(&dir, &id), Some(record));
+    }
+
+    #[test]
+    fn what_this_version_does_not_know_is_passed_over() {
+        let (_folder, dir, id) = place();
+        let record = RunRecord::begun("r-1", 42, 7, "boot", "hash".to_owned(), 99);
+        let with = |change: &dyn Fn(&mut serde_json::Value)| {
+            let mut value = serde_json::to_value(&record).unwrap();
+            change(&mut value);
+            fs::write(dir.run(&id), value.to_string()).unwrap();
+            RunRecord::load(&dir, &id)
+        };
+        assert_eq!(with(&|value| value["new_key"] = true.into()), Some(record.clone()));
+        assert_eq!(with(&|value| value["format"] = 2.into()), None);
+        assert_eq!(with(&|value| value["pid"] = (-1).into()), None);
+        for corrupt in ["", "{", "[]", "\0\0\0", "null"] {
+            fs::write(dir.run(&id), corrupt).unwrap();
+            assert_eq!(RunRecord::load(&dir, &id), None, "{corrupt:?}");
+        }
+        fs::remove_file(dir.run(&id)).unwrap();
+        assert_eq!(RunRecord::load(&dir, &id), None);
+    }
+
+    #[test]
+    fn the_pid_file_is_plain_decimal_text_and_goes_away() {
+        let (_folder, dir, id) = place();
+        write_pid(&dir, &id, 4321).unwrap();
+        assert_eq!(fs::read_to_string(dir.pid(&id)).unwrap().trim(), "4321");
+        remove_pid(&dir, &id).unwrap();
+        remove_pid(&dir, &id).unwrap();
+        assert!(!dir.pid(&id).exists());
+    }
+
+    #[test]
+    fn times_are_rfc_3339() {
+        assert!(now().parse::<jiff::Timestamp>().is_ok(), "{}", now());
+    }
+}

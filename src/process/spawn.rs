@@ -1,0 +1,185 @@
+//! Brings one process to life: its session, its environment, its output.
+//!
+//! `std::process::Command` does the forking; this says what the child is given, and, more than anything, what it is
+//! not: no descriptor, no signal setting and none of the agent's own variables get through.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use super::end::Pinned;
+use super::failure;
+use super::record::make_folder;
+use super::stat::Stat;
+use super::tree::{RUN, SERVICE, STATE_DIR};
+use crate::domain::SpawnOrder;
+use crate::engine::StateDir;
+
+/// A process that has just begun.
+#[derive(Debug)]
+pub(super) struct Spawned {
+    /// Its main process, held.
+    pub main: Pinned,
+    /// How long the log was before, in bytes.
+    pub log_offset: u64,
+}
+
+/// Variables that are about the agent's own start, and would mislead a service that believes them.
+const OURS_ALONE: &[&str] = &[
+    // systemd's word with a unit's main process.
+    "NOTIFY_SOCKET",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "LISTEN_FDNAMES",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "INVOCATION_ID",
+    "JOURNAL_STREAM",
+    "MAINPID",
+    "MANAGERPID",
+    "SYSTEMD_EXEC_PID",
+    "MEMORY_PRESSURE_WATCH",
+    "MEMORY_PRESSURE_WRITE",
+    // A desktop's word with a program that it has launched.
+    "DESKTOP_STARTUP_ID",
+    "DESKTOP_AUTOSTART_ID",
+    "XDG_ACTIVATION_TOKEN",
+    "GIO_LAUNCHED_DESKTOP_FILE",
+    "GIO_LAUNCHED_DESKTOP_FILE_PID",
+    "BAMF_DESKTOP_FILE_HINT",
+    // A shell's word with the agent.
+    "_",
+];
+
+/// Starts the process of `order`, or says as a fragment why there is none.
+pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, String> {
+    let log_path = dir.log(&order.id);
+    let log = make_folder(dir, &order.id).and_then(|()| open_log(&log_path));
+    let log = log.map_err(|error| format!("log cannot be opened: {} ({error})", log_path.display()))?;
+    let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
+
+    let environment = environment(order, dir);
+    let path = environment.get(&OsString::from("PATH")).cloned();
+    let (program, arguments) = order.spawn.argv.split_first().ok_or("command is empty")?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
+    let outputs = log.try_clone().map(|second| (log, second));
+    let (stdout, stderr) = outputs.map_err(|error| format!("log cannot be opened: {error}"))?;
+    command.stdout(stdout).stderr(stderr);
+    detach(&mut command);
+
+    let child = command.spawn().map_err(|error| failure::explain(&order.spawn, path.as_deref(), &error))?;
+    match pin(&child) {
+        Ok(main) => Ok(Spawned { main, log_offset }),
+        Err(error) => Err(give_up(child, &error)),
+    }
+}
+
+fn open_log(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+}
+
+/// Inherited, then shared, then its own, then the marker: the later wins.
+fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsString> {
+    let mut environment: BTreeMap<OsString, OsString> =
+        std::env::vars_os().filter(|(name, _)| !OURS_ALONE.iter().any(|ours| name == ours)).collect();
+    // What is inherited is true of the agent only, and is believed by some instead of asking the system.
+    environment.insert("PWD".into(), order.spawn.cwd.clone().into());
+    for (name, value) in order.spawn.shared_env.iter() {
+        environment.insert(name.into(), value.into());
+    }
+    for (name, value) in &order.spawn.env {
+        match value {
+            Some(value) => environment.insert(name.into(), value.into()),
+            None => environment.remove(&OsString::from(name)),
+        };
+    }
+    environment.insert(SERVICE.into(), order.id.as_str().into());
+    environment.insert(RUN.into(), order.run.as_str().into());
+    environment.insert(STATE_DIR.into(), dir.root().into());
+    environment
+}
+
+/// Gives the child a session of its own, and nothing of what we have changed or been handed.
+#[allow(unsafe_code)]
+fn detach(command: &mut Command) {
+    let in_child = || {
+        rustix::process::setsid()?;
+        // SAFETY: between fork and exec in a process that may have had other threads; every call here is on the list
+        // of those that are safe in a signal handler, takes plain numbers or what is on the stack, and allocates nothing. An all-zero action, whatever its
+        // layout, says "default"; the array is longer than any.
+        unsafe {
+            // Ignored signals outlive exec: an agent under nohup must not make its services deaf to SIGHUP. The call
+            // itself is used because the library's refuses two of the signals.
+            for signal in 1..=64 {
+                let default = [0_u64; 8];
+                let nowhere = std::ptr::null_mut::<u64>();
+                libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, size_of::<u64>());
+            }
+            let mut none = std::mem::MaybeUninit::<libc::sigset_t>::uninit();
+            libc::sigemptyset(none.as_mut_ptr());
+            libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut());
+            // What the agent was itself handed without close-on-exec. Closing only at exec keeps the pipe by which
+            // the parent learns of a failure. A kernel that doesn't know the call (before 5.11) leaves it as it is.
+            libc::syscall(libc::SYS_close_range, 3, libc::c_uint::MAX, libc::CLOSE_RANGE_CLOEXEC);
+        }
+        Ok(())
+    };
+    // SAFETY: the closure does nothing that is not allowed between fork and exec; see there.
+    unsafe { command.pre_exec(in_child) };
+}
+
+/// Holds a child of ours. It can't have been collected yet, so its number is its own.
+fn pin(child: &Child) -> io::Result<Pinned> {
+    let gone = || io::Error::other("the child is gone");
+    let stat = Stat::read(child.id())?.ok_or_else(gone)?;
+    Pinned::open(stat.identity)?.ok_or_else(gone)
+}
+
+/// Ends a child whose life can't be followed: better none than one that nobody watches.
+fn give_up(mut child: Child, error: &io::Error) -> String {
+    if let Some(group) = super::end::raw(child.id()) {
+        // The child is not collected yet, and leads this group since before it became the program.
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    let _ = child.wait();
+    format!("process cannot be watched: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::domain::{RunId, ServiceId, Spawn};
+
+    #[test]
+    fn the_strongest_word_on_a_variable_wins() {
+        let text = |text: &str| text.to_owned();
+        let order = SpawnOrder {
+            id: ServiceId::new("web").unwrap(),
+            run: RunId::new("r-1"),
+            spawn: Arc::new(Spawn {
+                argv: vec![text("true")],
+                cwd: PathBuf::from("/somewhere"),
+                env: [(text("A"), Some(text("own"))), (text("B"), None), (text(RUN), Some(text("forged")))].into(),
+                shared_env: Arc::new(
+                    [(text("A"), text("shared")), (text("B"), text("shared")), (text("C"), text("c"))].into(),
+                ),
+            }),
+            port: None,
+        };
+        let environment = environment(&order, &StateDir::new("/state"));
+        let value = |name: &str| environment.get(&OsString::from(name)).and_then(|value| value.to_str());
+        assert_eq!((value("A"), value("B"), value("C")), (Some("own"), None, Some("c")));
+        assert_eq!(value("PWD"), Some("/somewhere"));
+        assert_eq!((value(SERVICE), value(RUN), value(STATE_DIR)), (Some("web"), Some("r-1"), Some("/state")));
+        assert_eq!(value("PATH").map(OsString::from), std::env::var_os("PATH"));
+    }
+}

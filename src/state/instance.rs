@@ -1,0 +1,104 @@
+//! One agent per config file, and one per state directory: two locks that the system lets go when the agent ends.
+
+use std::fs::File;
+use std::io::{Read, Seek, Write};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::error::StateError;
+use super::file::private;
+use super::place::canonical_config;
+use super::rendezvous::Rendezvous;
+use crate::engine::StateDir;
+
+/// The proof of being the only agent; to be kept as long as it runs.
+#[derive(Debug)]
+pub struct Instance {
+    _config: File,
+    _state: File,
+}
+
+impl Instance {
+    /// Becomes the only agent of `config`, whatever its state directory, and of `dir`, whatever its config. If there
+    /// is one already, the error names it.
+    pub fn claim(config: &Path, rendezvous: &Rendezvous, dir: &StateDir) -> Result<Self, StateError> {
+        rendezvous.prepare()?;
+        Ok(Self {
+            _config: lock(&rendezvous.lock(), &canonical_config(config)?)?,
+            _state: lock(&dir.root().join("lock"), dir.root())?,
+        })
+    }
+}
+
+/// Locks the file at `path`, and leaves our pid in it. It stays when the lock is let go: taking it away could let two
+/// agents lock two files of one name.
+fn lock(path: &Path, what: &Path) -> Result<File, StateError> {
+    let opened = private().read(true).write(true).create(true).truncate(false).open(path);
+    let mut file = opened.map_err(StateError::io("open", path))?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            let mut text = String::new();
+            let _unreadable_is_unknown = (&file).take(32).read_to_string(&mut text);
+            return Err(StateError::Running { pid: text.trim().parse().ok(), what: what.to_owned() });
+        }
+        Err(error) => return Err(StateError::io("lock", path)(error.into())),
+    }
+    let told = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
+    if let Err(error) = told {
+        // The lock holds without it; only its message would lack our pid.
+        tracing::warn!("pid could not be written to {}: {error}", path.display());
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_one_agent_per_config_and_one_per_state_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = |name: &str| {
+            let root = folder.path().join(name);
+            std::fs::create_dir_all(&root).unwrap();
+            StateDir::new(root)
+        };
+        let claim = |config: &str, dir: &str| {
+            let config = folder.path().join(config);
+            let rendezvous = Rendezvous::below(&config, None, folder.path()).unwrap();
+            Instance::claim(&config, &rendezvous, &state(dir))
+        };
+        let _first = claim("a/services.json", "1").unwrap();
+        let other_place = claim("a/services.json", "2").unwrap_err().to_string();
+        assert!(other_place.contains("a/services.json"), "{other_place}");
+        assert!(other_place.ends_with(&format!("(pid {})", std::process::id())), "{other_place}");
+        assert!(matches!(claim("b/services.json", "1"), Err(StateError::Running { .. })));
+        claim("c/services.json", "3").unwrap();
+    }
+
+    #[test]
+    fn a_second_agent_is_told_of_the_first_until_that_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("1"), folder.path().join("2"));
+        let state = folder.path().join("state");
+        std::fs::create_dir(&state).unwrap();
+        let held = lock(&first, &state).unwrap();
+        match lock(&first, &state) {
+            Err(StateError::Running { pid, what }) => {
+                assert_eq!((pid, &what), (Some(std::process::id()), &state));
+            }
+            other => panic!("{other:?}"),
+        }
+        lock(&second, &state).unwrap();
+        drop(held);
+        // A child that another test is just forking holds it for a moment longer.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
+        while lock(&first, &state).is_err() {
+            assert!(std::time::Instant::now() < deadline);
+            std::thread::yield_now();
+        }
+    }
+}

@@ -1,0 +1,288 @@
+//! What every implementation of the port `Processes` must do, as laws over a world that can be real or made up.
+
+use pilotlight::domain::{Event, Exit, RunId, Signal, SpawnOrder};
+
+/// What a child of these laws does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Script {
+    /// Waits until it is let go, then exits with this code.
+    Waits(i32),
+    /// Exits with this code at once.
+    EndsAtOnce(i32),
+    /// Like `Waits(0)`, but takes no notice of SIGTERM.
+    Deaf,
+    /// Like `Waits` with this code, but has started another process that goes on until it is signalled.
+    Leaves(i32),
+    /// Like `Leaves`, but neither process takes notice of SIGTERM.
+    LeavesDeaf(i32),
+    /// There is no such program.
+    NoProgram,
+    /// There is no such directory.
+    NoDirectory,
+    /// The file is no program.
+    NotExecutable,
+}
+
+/// A world with processes in it. What waits, waits with a generous deadline and then panics.
+pub trait World {
+    /// An order for a new run of a service of its own.
+    fn order(&mut self, script: Script) -> SpawnOrder;
+    /// Gives the order.
+    fn spawn(&mut self, order: SpawnOrder);
+    /// Gives the order.
+    fn ask(&mut self, run: &RunId, signal: Signal);
+    /// Gives the order.
+    fn kill(&mut self, run: &RunId);
+    /// Waits until the script has come so far that it waits to be let go.
+    fn wait_until_begun(&mut self, run: &RunId);
+    /// Lets the main process of a script end.
+    fn let_go(&mut self, run: &RunId);
+    /// Waits for the next fact.
+    fn next(&mut self) -> Event;
+    /// How many processes of the run live, by a way of its own.
+    fn living(&mut self, run: &RunId) -> usize;
+    /// Lets a stranger listen on a port, and names it.
+    fn taken_port(&mut self) -> u16;
+}
+
+/// A test for each law, on the world that the expression makes.
+#[macro_export]
+macro_rules! conformance_tests {
+    ($world:expr; $($law:ident),* $(,)?) => {
+        $(
+            #[test]
+            fn $law() {
+                $crate::conformance::$law(&mut $world);
+            }
+        )*
+    };
+    ($world:expr) => {
+        $crate::conformance_tests! { $world;
+            a_process_is_told_of_once_it_lives_and_once_it_has_ended,
+            a_process_that_ends_at_once_has_lived,
+            what_cannot_be_started_is_told_and_that_is_all,
+            each_signal_reaches_a_process_and_is_told_as_its_end,
+            a_process_may_end_in_its_own_way_when_asked,
+            a_deaf_process_lives_until_it_is_killed,
+            a_process_can_be_asked_and_killed_while_it_starts,
+            what_outlives_the_main_process_is_counted_and_can_be_asked,
+            what_outlives_the_main_process_and_is_deaf_can_be_killed,
+            a_kill_takes_the_whole_tree,
+            an_end_is_told_once_whatever_is_ordered_after_it,
+            runs_do_not_mix,
+            a_taken_port_is_told_and_nothing_is_started,
+            orders_for_an_unknown_run_do_nothing,
+        }
+    };
+}
+
+pub fn a_process_is_told_of_once_it_lives_and_once_it_has_ended(world: &mut dyn World) {
+    let run = begin(world, Script::Waits(3));
+    assert_eq!(world.living(&run), 1);
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(3), 0));
+    assert_eq!(world.living(&run), 0);
+    expect_silence(world);
+}
+
+pub fn a_process_that_ends_at_once_has_lived(world: &mut dyn World) {
+    let run = spawn(world, Script::EndsAtOnce(7));
+    spawned(world, &run);
+    assert_eq!(exited(world, &run), (Exit::Code(7), 0));
+    expect_silence(world);
+}
+
+pub fn what_cannot_be_started_is_told_and_that_is_all(world: &mut dyn World) {
+    let cases = [
+        (Script::NoProgram, "program not found: "),
+        (Script::NoDirectory, "directory does not exist: "),
+        (Script::NotExecutable, "not executable: "),
+    ];
+    for (script, beginning) in cases {
+        let run = spawn(world, script);
+        match world.next() {
+            Event::SpawnFailed { run: of, error } => {
+                assert_eq!(of, run);
+                assert!(error.starts_with(beginning), "{script:?}: {error}");
+                assert!(!error.ends_with('.'), "a fragment: {error}");
+            }
+            other => panic!("{script:?}: {other:?}"),
+        }
+        world.ask(&run, Signal::Term);
+        world.kill(&run);
+        expect_silence(world);
+    }
+}
+
+pub fn each_signal_reaches_a_process_and_is_told_as_its_end(world: &mut dyn World) {
+    // HUP, INT, QUIT, KILL and TERM have these numbers everywhere.
+    for (signal, number) in
+        [(Signal::Hup, 1), (Signal::Int, 2), (Signal::Quit, 3), (Signal::Kill, 9), (Signal::Term, 15)]
+    {
+        let run = begin(world, Script::Waits(0));
+        world.ask(&run, signal);
+        assert_eq!(exited(world, &run), (Exit::Signal(number), 0));
+    }
+}
+
+pub fn a_process_may_end_in_its_own_way_when_asked(world: &mut dyn World) {
+    let run = begin(world, Script::Deaf);
+    world.ask(&run, Signal::Term);
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 0));
+}
+
+pub fn a_deaf_process_lives_until_it_is_killed(world: &mut dyn World) {
+    let run = begin(world, Script::Deaf);
+    world.ask(&run, Signal::Term);
+    expect_silence(world);
+    assert_eq!(world.living(&run), 1);
+    world.kill(&run);
+    assert_eq!(exited(world, &run), (Exit::Signal(9), 0));
+}
+
+pub fn a_process_can_be_asked_and_killed_while_it_starts(world: &mut dyn World) {
+    let run = spawn(world, Script::Waits(0));
+    world.ask(&run, Signal::Term);
+    spawned(world, &run);
+    assert_eq!(over(world, &run), Exit::Signal(15));
+    let run = spawn(world, Script::Deaf);
+    world.kill(&run);
+    spawned(world, &run);
+    assert_eq!(over(world, &run), Exit::Signal(9));
+    assert_eq!(world.living(&run), 0);
+}
+
+pub fn what_outlives_the_main_process_is_counted_and_can_be_asked(world: &mut dyn World) {
+    let run = begin(world, Script::Leaves(4));
+    assert_eq!(world.living(&run), 2);
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(4), 1));
+    assert_eq!(world.living(&run), 1);
+    world.ask(&run, Signal::Term);
+    ended(world, &run);
+    assert_eq!(world.living(&run), 0);
+    expect_silence(world);
+}
+
+pub fn what_outlives_the_main_process_and_is_deaf_can_be_killed(world: &mut dyn World) {
+    let run = begin(world, Script::LeavesDeaf(0));
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 1));
+    world.ask(&run, Signal::Term);
+    expect_silence(world);
+    assert_eq!(world.living(&run), 1);
+    world.kill(&run);
+    ended(world, &run);
+    assert_eq!(world.living(&run), 0);
+}
+
+pub fn a_kill_takes_the_whole_tree(world: &mut dyn World) {
+    let run = begin(world, Script::LeavesDeaf(0));
+    world.kill(&run);
+    assert_eq!(over(world, &run), Exit::Signal(9));
+    assert_eq!(world.living(&run), 0);
+    expect_silence(world);
+}
+
+pub fn an_end_is_told_once_whatever_is_ordered_after_it(world: &mut dyn World) {
+    let run = begin(world, Script::Waits(0));
+    world.kill(&run);
+    world.kill(&run);
+    world.ask(&run, Signal::Term);
+    assert_eq!(over(world, &run), Exit::Signal(9));
+    world.ask(&run, Signal::Term);
+    world.kill(&run);
+    expect_silence(world);
+}
+
+pub fn runs_do_not_mix(world: &mut dyn World) {
+    let first = begin(world, Script::Waits(1));
+    let second = begin(world, Script::Leaves(2));
+    let third = begin(world, Script::Waits(3));
+    world.kill(&second);
+    assert_eq!(over(world, &second), Exit::Signal(9));
+    assert_eq!((world.living(&first), world.living(&second), world.living(&third)), (1, 0, 1));
+    world.let_go(&third);
+    assert_eq!(exited(world, &third), (Exit::Code(3), 0));
+    world.let_go(&first);
+    assert_eq!(exited(world, &first), (Exit::Code(1), 0));
+}
+
+pub fn a_taken_port_is_told_and_nothing_is_started(world: &mut dyn World) {
+    let port = world.taken_port();
+    let order = SpawnOrder { port: Some(port), ..world.order(Script::Waits(0)) };
+    let run = order.run.clone();
+    world.spawn(order);
+    match world.next() {
+        Event::PortTaken { run: of, holder } => {
+            assert_eq!(of, run);
+            assert_eq!((holder.port, holder.service), (port, None));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.living(&run), 0);
+    world.kill(&run);
+    expect_silence(world);
+}
+
+pub fn orders_for_an_unknown_run_do_nothing(world: &mut dyn World) {
+    world.ask(&RunId::new("nobody"), Signal::Kill);
+    world.kill(&RunId::new("nobody"));
+    expect_silence(world);
+}
+
+/// Starts a run and waits until it waits to be let go.
+pub fn begin(world: &mut dyn World, script: Script) -> RunId {
+    let run = spawn(world, script);
+    spawned(world, &run);
+    world.wait_until_begun(&run);
+    run
+}
+
+fn spawn(world: &mut dyn World, script: Script) -> RunId {
+    let order = world.order(script);
+    let run = order.run.clone();
+    world.spawn(order);
+    run
+}
+
+/// The next fact is that the run lives.
+pub fn spawned(world: &mut dyn World, run: &RunId) -> u32 {
+    match world.next() {
+        Event::Spawned { run: of, pid } if of == *run && pid != 0 => pid,
+        other => panic!("{run} should have been spawned, but {other:?}"),
+    }
+}
+
+/// The next fact is that the run's main process has ended.
+pub fn exited(world: &mut dyn World, run: &RunId) -> (Exit, u32) {
+    match world.next() {
+        Event::Exited { run: of, exit, left } if of == *run => (exit, left),
+        other => panic!("{run} should have exited, but {other:?}"),
+    }
+}
+
+/// The next facts are that the run's main process has ended and, if others outlived it, that they have, too.
+pub fn over(world: &mut dyn World, run: &RunId) -> Exit {
+    let (exit, left) = exited(world, run);
+    if left > 0 {
+        ended(world, run);
+    }
+    exit
+}
+
+/// The next fact is that nothing of the run is left.
+pub fn ended(world: &mut dyn World, run: &RunId) {
+    match world.next() {
+        Event::Ended { run: of } if of == *run => {}
+        other => panic!("{run} should have ended, but {other:?}"),
+    }
+}
+
+/// Nothing is told of what was there before: the next facts are those of one more run, from its begin to its end.
+pub fn expect_silence(world: &mut dyn World) {
+    let run = spawn(world, Script::EndsAtOnce(0));
+    spawned(world, &run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 0));
+}

@@ -1,0 +1,15 @@
+//! Processes, trees and adoption on the real system: every child is real, every wait is for a condition.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod adoption;
+mod conformance;
+mod helpers;
+mod spawning;
+mod trees;
+mod world;
+
+mod laws {
+    crate::conformance_tests!(crate::world::RealWorld::new());
+}
