@@ -12,6 +12,7 @@ mod problem;
 mod run;
 mod service;
 mod snapshot;
+pub mod text;
 
 pub use event::{
     Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
