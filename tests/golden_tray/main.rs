@@ -1,17 +1,17 @@
 //! What the tray shows of a set of snapshots, as text that a person can review.
 #![cfg(target_os = "linux")]
 
+#[path = "../support/picture.rs"]
+mod picture;
+
 use std::collections::BTreeMap;
 use std::fmt::Write;
-use std::path::PathBuf;
-use std::sync::Arc;
 
-use pilotlight::domain::{
-    Blocker, Display, Group, HealthState, Kind, Light, Moment, Place, Problem, ProcessState, RestartPolicy, Service,
-    ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, WantedBy,
-};
+use pilotlight::domain::{Blocker, Group, HealthState, Kind, Light, Place, Problem, ProcessState, Snapshot};
 use pilotlight::engine::StateDir;
 use pilotlight::tray::{Cost, Costs, Item, ItemKind, Places, TrayModel};
+
+use picture::{define, id, picture, view};
 
 #[test]
 fn nothing_there_is_gray_and_offers_only_what_has_a_target() {
@@ -144,81 +144,12 @@ fn without_an_opener_nothing_is_offered_to_be_opened() {
     insta::assert_snapshot!(render(&TrayModel::of(&snapshot, &places, &Costs::new())));
 }
 
-fn id(text: &str) -> ServiceId {
-    ServiceId::new(text).unwrap()
-}
-
 fn places() -> Places {
     Places {
         sources: "/home/me/project".into(),
         drop_ins: "/home/me/project/services.d".into(),
         state: StateDir::new("/state"),
         opener: true,
-    }
-}
-
-fn define(view: &mut ServiceView) -> &mut Service {
-    Arc::make_mut(&mut view.service)
-}
-
-fn view(name: &str, shown: &str, process: ProcessState, health: HealthState, light: Light) -> ServiceView {
-    let spawn = Spawn {
-        argv: vec!["true".to_owned()],
-        cwd: PathBuf::from("/"),
-        env: BTreeMap::new(),
-        shared_env: Arc::default(),
-    };
-    let service = Service {
-        id: id(name),
-        place: Place { file: "services.json".into(), line: 1, column: 1 },
-        display: Display { name: shown.to_owned(), ..Display::default() },
-        enabled: true,
-        disabled_at: None,
-        auto_start: false,
-        type_name: "process".to_owned(),
-        kind: Kind::Process(Arc::new(spawn)),
-        port: None,
-        url: None,
-        ports: Vec::new(),
-        docs_url: None,
-        probes: Vec::new(),
-        depends_on: Vec::new(),
-        talks_to: Vec::new(),
-        restart: RestartPolicy::default(),
-        stop: StopPolicy::default(),
-        one_shot: false,
-        notify: true,
-    };
-    ServiceView {
-        id: id(name),
-        service: Arc::new(service),
-        wanted: true,
-        wanted_by: WantedBy::User,
-        process,
-        health,
-        light,
-        reason: String::new(),
-        since: Moment::default(),
-        pid: None,
-        run: None,
-        started: None,
-        adopted: false,
-        restarts: 0,
-        last_exit: None,
-        first_cause: None,
-        blocked_by: Vec::new(),
-        next_try: None,
-        counted: true,
-    }
-}
-
-fn picture(services: Vec<ServiceView>) -> Snapshot {
-    let light = services.iter().map(|view| view.light).max().unwrap_or(Light::Gray);
-    Snapshot {
-        light,
-        summary: "1 of 1 healthy".to_owned(),
-        services: services.into_iter().map(Arc::new).collect(),
-        ..Snapshot::empty()
     }
 }
 
