@@ -11,10 +11,18 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use futures_util::StreamExt;
+use zbus::MessageStream;
+use zbus::fdo::RequestNameFlags;
+
 /// Set in the children: what the child is there for.
 const ROLE: &str = "PILOTLIGHT_TEST_ROLE";
+/// If set, buses are those of `dbus-daemon` instead of the one in Rust that needs no installation.
+const BUS_DAEMON: &str = "PILOTLIGHT_TEST_DBUS_DAEMON";
 /// What a bus says on its standard output once it listens.
 const LISTENING: &str = "the bus listens";
+/// What a desktop offers, and a bare bus does not.
+const DESKTOP_SERVICES: [&str; 2] = ["org.kde.StatusNotifierWatcher", "org.freedesktop.Notifications"];
 /// No test takes longer, unless something hangs.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -63,11 +71,32 @@ impl Bus {
         // What a bus that was killed has left.
         let _ = std::fs::remove_file(socket);
         let address = address(socket);
+        if std::env::var_os(BUS_DAEMON).is_some() {
+            return Self::start_daemon(address);
+        }
         let mut process =
             again(test, "bus").env("DBUS_SESSION_BUS_ADDRESS", &address).stdin(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let listens = output.lines().map_while(Result::ok).any(|line| line.contains(LISTENING));
         assert!(listens, "the bus has ended before it listened");
+        Self { address, process }
+    }
+
+    /// The reference implementation, without any service to activate.
+    fn start_daemon(address: String) -> Self {
+        let socket = PathBuf::from(address.trim_start_matches("unix:path="));
+        let settings = socket.with_extension("conf");
+        let text = format!(
+            r#"<busconfig><type>session</type><listen>{address}</listen><auth>EXTERNAL</auth>
+               <policy context="default"><allow send_destination="*"/><allow receive_sender="*"/><allow own="*"/></policy></busconfig>"#
+        );
+        std::fs::write(&settings, text).unwrap();
+        let config = format!("--config-file={}", settings.display());
+        let mut daemon = Command::new("dbus-daemon");
+        daemon.args([&config, "--nofork", "--print-address=1"]).stdin(Stdio::null()).stdout(Stdio::piped());
+        let mut process = daemon.spawn().expect("dbus-daemon is installed");
+        let mut output = BufReader::new(process.stdout.take().unwrap());
+        assert_ne!(output.read_line(&mut String::new()).unwrap(), 0, "dbus-daemon has ended before it listened");
         Self { address, process }
     }
 
@@ -123,12 +152,30 @@ fn serve_bus() {
         std::process::exit(0);
     });
     let address = std::env::var("DBUS_SESSION_BUS_ADDRESS").unwrap();
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let mut bus = busd::bus::Bus::for_address(Some(&address)).await.unwrap();
-        println!("{LISTENING}");
-        bus.run().await.unwrap();
+        tokio::try_join!(async { bus.run().await.map_err(|error| error.to_string()) }, answer_for_the_absent(&address))
+            .unwrap();
     });
+}
+
+/// Refuses calls to the desktop's services while these are absent, as a bus does; busd 0.6 leaves such calls without
+/// an answer. The names are given up to whoever asks for them.
+async fn answer_for_the_absent(address: &str) -> Result<(), String> {
+    let nobody = zbus::connection::Builder::address(address).unwrap().build().await.unwrap();
+    let mut calls = MessageStream::from(&nobody);
+    for name in DESKTOP_SERVICES {
+        nobody.request_name_with_flags(name, RequestNameFlags::AllowReplacement.into()).await.unwrap();
+    }
+    println!("{LISTENING}");
+    while let Some(Ok(message)) = calls.next().await {
+        if message.message_type() == zbus::message::Type::MethodCall {
+            let error = "org.freedesktop.DBus.Error.ServiceUnknown";
+            nobody.reply_error(&message.header(), error, &"there is no such service").await.unwrap();
+        }
+    }
+    Err("the bus has lost a client".to_owned())
 }
 
 /// The same test in another role.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use tokio::sync::watch;
+use zbus::fdo::RequestNameFlags;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy, interface};
@@ -23,7 +24,7 @@ impl Host {
     pub async fn appear(connection: Connection) -> Self {
         let (registered, items) = watch::channel(Vec::new());
         connection.object_server().at("/StatusNotifierWatcher", Watcher { registered }).await.unwrap();
-        connection.request_name(WATCHER).await.unwrap();
+        connection.request_name_with_flags(WATCHER, RequestNameFlags::ReplaceExisting.into()).await.unwrap();
         Self { connection, items }
     }
 
