@@ -105,7 +105,8 @@ mod tests {
 
     #[test]
     fn there_is_a_desktop_where_the_bus_that_is_named_has_its_socket() {
-        let cases: [(&[(&str, &str)], &[&str], bool); 8] = [
+        type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], bool);
+        let cases: [Case; 8] = [
             (&[], &[], false),
             (&[], &["/run/user/7/bus"], true),
             (&[("XDG_RUNTIME_DIR", "/r")], &["/run/user/7/bus"], false),

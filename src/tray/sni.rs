@@ -6,10 +6,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::{FutureExt, StreamExt};
 use ksni::menu::{CheckmarkItem, StandardItem, SubMenu};
 use ksni::{MenuItem, OfflineReason, TrayMethods};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
+use zbus::fdo::DBusProxy;
 
 use super::bus::Arrival;
 use super::icon;
@@ -18,6 +20,8 @@ use super::opener::Opener;
 use crate::domain::Snapshot;
 use crate::engine::Handle;
 
+/// The name of whoever keeps the list of tray items.
+const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 /// The least time between two updates of what is shown.
 const PACE: Duration = Duration::from_millis(250);
 /// How long a bus or a host may take before it counts as hung.
@@ -123,10 +127,23 @@ struct Link {
 impl Link {
     async fn open(stage: &Stage) -> Result<Self, String> {
         let open = async {
-            let bus = zbus::Connection::session().await.map_err(|error| format!("no session bus: {error}"))?;
-            let view = View { stage: stage.clone() };
-            let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
-            Ok(Self { tray, bus })
+            let no_bus = |error| format!("no session bus: {error}");
+            let bus = zbus::Connection::session().await.map_err(no_bus)?;
+            let daemon = DBusProxy::new(&bus).await.map_err(no_bus)?;
+            let mut hosts = daemon.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await.map_err(no_bus)?;
+            loop {
+                stage.scene().hostless = false;
+                let view = View { stage: stage.clone() };
+                let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
+                // ksni looks for a host first and listens for one afterwards: who comes in between would be missed. The
+                // question is only there for its answer, behind which everything has arrived that happened before.
+                daemon.get_id().await.map_err(|error| no_bus(error.into()))?;
+                let came = std::iter::from_fn(|| hosts.next().now_or_never().flatten()).count() > 0;
+                if !(came && stage.scene().hostless) {
+                    return Ok(Self { tray, bus });
+                }
+                tray.shutdown().await;
+            }
         };
         timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("the session bus does not answer".to_owned()))
     }
@@ -153,6 +170,8 @@ struct Scene {
     sampler: Option<Sampler>,
     /// Whether the menu has one hidden entry more than the model: turned over to change the menu's shape.
     twisted: bool,
+    /// Whether it has been said that nobody shows the tray.
+    hostless: bool,
 }
 
 impl Stage {
@@ -160,7 +179,7 @@ impl Stage {
         let Desk { places, opener, sampler } = desk;
         let costs = Costs::new();
         let model = TrayModel::of(&handle.snapshot(), &places, &costs);
-        let scene = Scene { model, costs, sampled: None, sampler, twisted: false };
+        let scene = Scene { model, costs, sampled: None, sampler, twisted: false, hostless: false };
         Self { handle, opener, places: Arc::new(places), scene: Arc::new(Mutex::new(scene)) }
     }
 
@@ -254,15 +273,17 @@ impl ksni::Tray for View {
     }
 
     fn watcher_online(&self) {
+        self.stage.scene().hostless = false;
         tracing::info!("a tray host has appeared");
     }
 
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
-        match reason {
-            OfflineReason::Error(ksni::Error::Watcher(_)) | OfflineReason::No => {
-                tracing::warn!("no tray host: the light is shown as soon as there is one");
+        if !std::mem::replace(&mut self.stage.scene().hostless, true) {
+            match reason {
+                OfflineReason::Error(error) => tracing::warn!("no tray host for now: {error}"),
+                // Whatever other reasons there may be one day, they come to the same.
+                _ => tracing::warn!("no tray host for now: it has gone"),
             }
-            other => tracing::warn!("no tray host: {other:?}"),
         }
         true
     }
@@ -290,8 +311,10 @@ fn entry(item: &Item) -> MenuItem<View> {
     }
 }
 
+type OnClick = Box<dyn Fn(&mut View) + Send>;
+
 /// Whether an entry can be clicked, and what that does.
-fn click(item: &Item) -> (bool, Box<dyn Fn(&mut View) + Send>) {
+fn click(item: &Item) -> (bool, OnClick) {
     // What is not seen has no effect either, whoever claims to have clicked it.
     match item.choice.clone().filter(|_| item.visible) {
         Some(choice) => (true, Box::new(move |view| view.stage.perform(&choice))),

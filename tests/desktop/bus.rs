@@ -6,9 +6,10 @@
 
 use std::any::type_name_of_val;
 use std::future::Future;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
@@ -49,6 +50,7 @@ pub fn on_a_desktop<F: Future<Output = ()>>(body: impl FnOnce(Desktop) -> F) {
         Err(_) => supervise(test),
         Ok("bus") => serve_bus(),
         Ok(_) => {
+            tracing_subscriber::fmt().without_time().with_ansi(false).with_writer(|| Log).init();
             let folder = std::env::var_os("XDG_RUNTIME_DIR").expect("the supervisor sets it").into();
             let desktop = Desktop { folder, test: test.to_owned() };
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -128,6 +130,27 @@ pub async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>
         }
         assert!(start.elapsed() < DEADLINE / 3, "waited in vain for: {what}");
         tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// How often what the program has said, as warning or for information, contains `text`.
+pub fn said(text: &str) -> usize {
+    String::from_utf8_lossy(&SAID.lock().unwrap()).lines().filter(|line| line.contains(text)).count()
+}
+
+static SAID: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Notes what is said, and passes it on to whoever reads why a test failed.
+struct Log;
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        SAID.lock().unwrap().extend_from_slice(bytes);
+        std::io::stderr().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().flush()
     }
 }
 

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use pilotlight::domain::{Command, HealthState, Light, ProcessState, Selection, ServiceView, Shutdown, Snapshot};
 use pilotlight::tray::{Cost, Desk, Opener, Target};
 
-use super::bus::{eventually, on_a_desktop};
+use super::bus::{eventually, on_a_desktop, said};
 use super::engine::{Engine, desk};
 use super::host::Host;
 use super::picture::{define, id, picture, view};
@@ -268,6 +268,7 @@ fn a_host_that_comes_late_or_comes_again_is_found() {
             all.iter().any(|name| name.starts_with("org.kde.StatusNotifierItem-")).then_some(())
         })
         .await;
+        eventually("the tray to miss a host", async || (said("no tray host") == 1).then_some(())).await;
         let host = Host::appear(bus.connect().await).await;
         assert_eq!(host.item().await.tooltip().await.1, "it is green");
         host.leave().await;
@@ -284,7 +285,8 @@ fn a_bus_that_comes_late_or_dies_and_comes_again_is_found() {
     on_a_desktop(async |desktop| {
         let engine = Engine::showing(with_light(Light::Green));
         let tray = engine.tray();
-        for light in [Light::Green, Light::Red] {
+        for (round, light) in [Light::Green, Light::Red].into_iter().enumerate() {
+            eventually("the tray to miss its bus", async || (said("no tray for now") == round + 1).then_some(())).await;
             engine.publish(with_light(light));
             let bus = desktop.start_bus();
             let host = Host::appear(bus.connect().await).await;
@@ -292,6 +294,7 @@ fn a_bus_that_comes_late_or_dies_and_comes_again_is_found() {
             item.says(light.as_str()).await;
             assert!(!tray.is_finished());
         }
+        assert_eq!(said("session bus has gone"), 1);
         engine.end();
         tray.await.expect("the tray ends with the engine");
     });

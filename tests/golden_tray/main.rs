@@ -1,5 +1,6 @@
 //! What the tray shows of a set of snapshots, as text that a person can review.
 #![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 #[path = "../support/picture.rs"]
 mod picture;
