@@ -101,7 +101,7 @@ async fn serve(link: &Link, stage: &Stage, snapshots: &mut watch::Receiver<Arc<S
                 snapshots.mark_unchanged();
                 if stage.renew() {
                     earliest = Instant::now() + PACE;
-                    match timeout(PATIENCE, link.tray.update(|_| ())).await {
+                    match timeout(PATIENCE, link.tray.0.update(|_| ())).await {
                         Ok(Some(())) => {}
                         Ok(None) => return Ending::Bus,
                         Err(_) => tracing::debug!("the tray's host does not answer"),
@@ -119,9 +119,19 @@ async fn ended(snapshots: &mut watch::Receiver<Arc<Snapshot>>) {
 
 /// The tray on one bus.
 struct Link {
-    tray: ksni::Handle<View>,
+    tray: Shutdown,
     /// A connection of our own, which does nothing but tell when the bus goes.
     bus: zbus::Connection,
+}
+
+/// Ends the tray's task when dropped; without its handle it would stay on the bus for ever.
+struct Shutdown(ksni::Handle<View>);
+
+impl Drop for Shutdown {
+    fn drop(&mut self) {
+        // The order is given by the call; waiting for the end is for those who can wait.
+        let _ended = self.0.shutdown();
+    }
 }
 
 impl Link {
@@ -135,6 +145,7 @@ impl Link {
                 stage.scene().hostless = false;
                 let view = View { stage: stage.clone() };
                 let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
+                let tray = Shutdown(tray);
                 // ksni looks for a host first and listens for one afterwards: who comes in between would be missed. The
                 // question is only there for its answer, behind which everything has arrived that happened before.
                 daemon.get_id().await.map_err(|error| no_bus(error.into()))?;
@@ -142,7 +153,7 @@ impl Link {
                 if !(came && stage.scene().hostless) {
                     return Ok(Self { tray, bus });
                 }
-                tray.shutdown().await;
+                tray.0.shutdown().await;
             }
         };
         timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("the session bus does not answer".to_owned()))
@@ -150,7 +161,7 @@ impl Link {
 
     async fn close(self) {
         // On a dead bus there may be nobody to say goodbye to.
-        let _ = timeout(PATIENCE, self.tray.shutdown()).await;
+        let _ = timeout(PATIENCE, self.tray.0.shutdown()).await;
     }
 }
 
