@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until, timeout};
 use crate::domain::{Command, Notice, NoticeKey, Selection, ServiceId};
 use crate::engine::Handle;
 use crate::engine::ports::Notifier;
-use message::{Answer, Message};
+pub use message::{Answer, Message};
 use queue::{Queue, Waiting};
 use server::{Posted, Server};
 
