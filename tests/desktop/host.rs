@@ -1,0 +1,207 @@
+//! A panel without pixels: the watcher that tray items register with, and a reader and clicker of such an item.
+
+use std::collections::HashMap;
+
+use tokio::sync::watch;
+use zbus::fdo::RequestNameFlags;
+use zbus::object_server::SignalEmitter;
+use zbus::zvariant::{OwnedValue, Value};
+use zbus::{Connection, Proxy, interface};
+
+use super::bus::eventually;
+
+const WATCHER: &str = "org.kde.StatusNotifierWatcher";
+const MENU: &str = "com.canonical.dbusmenu";
+
+/// The watcher, as long as it lives.
+pub struct Host {
+    connection: Connection,
+    items: watch::Receiver<Vec<String>>,
+}
+
+impl Host {
+    /// Takes the watcher's name on the bus of `connection`, which must be of nothing else.
+    pub async fn appear(connection: Connection) -> Self {
+        let (registered, items) = watch::channel(Vec::new());
+        connection.object_server().at("/StatusNotifierWatcher", Watcher { registered }).await.unwrap();
+        connection.request_name_with_flags(WATCHER, RequestNameFlags::ReplaceExisting.into()).await.unwrap();
+        Self { connection, items }
+    }
+
+    /// The item that has registered last; waits for the first.
+    pub async fn item(&self) -> TrayItem {
+        let mut items = self.items.clone();
+        let name = items.wait_for(|items| !items.is_empty()).await.unwrap().last().unwrap().clone();
+        TrayItem::of(&self.connection, &name).await
+    }
+
+    /// How many times an item has registered.
+    pub fn registrations(&self) -> usize {
+        self.items.borrow().len()
+    }
+
+    /// Closes the connection, and so gives up the name.
+    pub async fn leave(self) {
+        self.connection.close().await.unwrap();
+    }
+}
+
+struct Watcher {
+    registered: watch::Sender<Vec<String>>,
+}
+
+#[interface(name = "org.kde.StatusNotifierWatcher")]
+impl Watcher {
+    fn register_status_notifier_item(&self, service: String) {
+        self.registered.send_modify(|items| items.push(service));
+    }
+
+    fn register_status_notifier_host(&self, _service: String) {}
+
+    #[zbus(property)]
+    fn registered_status_notifier_items(&self) -> Vec<String> {
+        self.registered.borrow().clone()
+    }
+
+    #[zbus(property)]
+    fn is_status_notifier_host_registered(&self) -> bool {
+        true
+    }
+
+    #[zbus(property)]
+    fn protocol_version(&self) -> i32 {
+        0
+    }
+
+    #[zbus(signal)]
+    async fn status_notifier_host_registered(emitter: &SignalEmitter<'_>) -> zbus::Result<()>;
+}
+
+/// One tray item, read and clicked as a panel does.
+pub struct TrayItem {
+    /// The item itself: its properties and signals.
+    pub item: Proxy<'static>,
+    /// Its menu.
+    pub menu: Proxy<'static>,
+}
+
+/// A picture of an item: width, height, ARGB in network byte order.
+pub type Pixmap = (i32, i32, Vec<u8>);
+
+impl TrayItem {
+    async fn of(connection: &Connection, name: &str) -> Self {
+        let uncached = |path: String, interface: &'static str| {
+            zbus::proxy::Builder::<Proxy>::new(connection)
+                .destination(name.to_owned())
+                .unwrap()
+                .path(path)
+                .unwrap()
+                .interface(interface)
+                .unwrap()
+                .cache_properties(zbus::proxy::CacheProperties::No)
+                .build()
+        };
+        let item = uncached("/StatusNotifierItem".to_owned(), "org.kde.StatusNotifierItem").await.unwrap();
+        let path: zbus::zvariant::OwnedObjectPath = item.get_property("Menu").await.unwrap();
+        Self { item, menu: uncached(path.to_string(), MENU).await.unwrap() }
+    }
+
+    /// The name that it has on the bus.
+    pub fn name(&self) -> String {
+        self.item.destination().to_string()
+    }
+
+    /// Its pictures.
+    pub async fn pixmaps(&self) -> Vec<Pixmap> {
+        self.item.get_property("IconPixmap").await.unwrap()
+    }
+
+    /// Its tooltip: heading and text.
+    pub async fn tooltip(&self) -> (String, String) {
+        let (_, _, title, text): (String, Vec<Pixmap>, String, String) =
+            self.item.get_property("ToolTip").await.unwrap();
+        (title, text)
+    }
+
+    /// Waits until the tooltip holds `text`, and gives all of it.
+    pub async fn says(&self, text: &str) -> String {
+        eventually(text, async || Some(self.tooltip().await.1).filter(|tooltip| tooltip.contains(text))).await
+    }
+
+    /// The revision and the entries of the menu, those that nobody sees included.
+    pub async fn layout(&self) -> (u32, Vec<Entry>) {
+        let (revision, (_, _, children)): (u32, RawEntry) =
+            self.menu.call("GetLayout", &(0, -1, Vec::<String>::new())).await.unwrap();
+        (revision, children.into_iter().map(Entry::from).collect())
+    }
+
+    /// The first visible entry whose label begins with `label`, at any depth.
+    pub async fn find(&self, label: &str) -> Option<Entry> {
+        self.layout().await.1.iter().find_map(|entry| entry.find(label))
+    }
+
+    /// Waits for a visible entry whose label begins with `label`.
+    pub async fn entry(&self, label: &str) -> Entry {
+        eventually(label, async || self.find(label).await).await
+    }
+
+    /// Clicks the entry of this id.
+    pub async fn click(&self, id: i32) -> zbus::Result<()> {
+        self.menu.call("Event", &(id, "clicked", Value::from(0), 0_u32)).await
+    }
+
+    /// Opens the menu.
+    pub async fn open(&self) {
+        let _updated: bool = self.menu.call("AboutToShow", &0).await.unwrap();
+    }
+}
+
+type RawEntry = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
+
+/// One entry of a menu.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    pub id: i32,
+    pub label: String,
+    pub enabled: bool,
+    pub visible: bool,
+    pub separator: bool,
+    pub checked: Option<bool>,
+    pub children: Vec<Entry>,
+}
+
+impl Entry {
+    /// This entry or the first below it that is visible and whose label begins with `label`.
+    pub fn find(&self, label: &str) -> Option<Entry> {
+        if !self.visible {
+            return None;
+        }
+        if !self.separator && self.label.starts_with(label) {
+            return Some(self.clone());
+        }
+        self.children.iter().find_map(|child| child.find(label))
+    }
+
+    /// All ids at and below it.
+    pub fn ids(&self) -> Vec<i32> {
+        std::iter::once(self.id).chain(self.children.iter().flat_map(Entry::ids)).collect()
+    }
+}
+
+impl From<OwnedValue> for Entry {
+    fn from(value: OwnedValue) -> Self {
+        let (id, properties, children): RawEntry = value.try_into().unwrap();
+        let text = |key: &str| properties.get(key).map(|value| String::try_from(value.clone()).unwrap());
+        let flag = |key: &str| properties.get(key).is_none_or(|value| bool::try_from(value).unwrap());
+        let state = properties.get("toggle-state").map(|value| i32::try_from(value).unwrap());
+        Self {
+            id,
+            label: text("label").unwrap_or_default(),
+            enabled: flag("enabled"),
+            visible: flag("visible"),
+            separator: text("type").as_deref() == Some("separator"),
+            checked: text("toggle-type").map(|_| state == Some(1)),
+            children: children.into_iter().map(Entry::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! The real tray and the real notifications on a private session bus, with hosts and servers made by the test.
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+mod bus;
+mod engine;
+mod host;
+mod notifications;
+#[path = "../support/picture.rs"]
+mod picture;
+
+mod notify;
+mod tray;

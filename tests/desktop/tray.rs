@@ -1,0 +1,321 @@
+//! The tray: what a panel sees, what clicks do, and how it lives with hosts and buses that come and go.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures_util::StreamExt;
+use pilotlight::domain::{Command, HealthState, Light, ProcessState, Selection, ServiceView, Shutdown, Snapshot};
+use pilotlight::tray::{Cost, Desk, Opener, Target};
+
+use super::bus::{eventually, on_a_desktop, said};
+use super::engine::{Engine, desk};
+use super::host::Host;
+use super::picture::{define, id, picture, view};
+
+fn healthy(name: &str) -> ServiceView {
+    let mut view = view(name, &format!("The {name}"), ProcessState::Running, HealthState::Healthy, Light::Green);
+    view.pid = Some(42);
+    define(&mut view).port = Some(8000);
+    view
+}
+
+fn failed(name: &str) -> ServiceView {
+    let mut view = view(name, &format!("The {name}"), ProcessState::Failed, HealthState::Stopped, Light::Red);
+    view.reason = "exited with code 1".to_owned();
+    view
+}
+
+fn with_light(light: Light) -> Snapshot {
+    Snapshot { light, summary: format!("it is {}", light.as_str()), ..Snapshot::empty() }
+}
+
+fn ids(name: &str) -> Selection {
+    Selection::Ids(vec![id(name)])
+}
+
+#[test]
+fn each_light_shows_the_pixels_that_were_drawn_for_it() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let engine = Engine::showing(with_light(Light::Gray));
+        engine.tray();
+        let item = host.item().await;
+        for light in Light::ALL {
+            engine.publish(with_light(light));
+            item.says(light.as_str()).await;
+            let pixmaps = item.pixmaps().await;
+            assert_eq!(pixmaps.len(), 6);
+            for (width, height, argb) in pixmaps {
+                let path = format!("{}/icons/rendered/{}-{width}.png", env!("CARGO_MANIFEST_DIR"), light.as_str());
+                let mut drawn = rgba(&std::fs::read(path).unwrap());
+                drawn.chunks_exact_mut(4).for_each(|pixel| pixel.rotate_right(1));
+                assert_eq!(width, height);
+                assert!(argb == drawn, "the {} light differs at {width} px", light.as_str());
+            }
+        }
+    });
+}
+
+fn rgba(png: &[u8]) -> Vec<u8> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut data).unwrap();
+    data.truncate(frame.buffer_size());
+    data
+}
+
+#[test]
+fn the_tooltip_and_the_first_line_name_the_worst_and_foreign_text_is_escaped() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let mut worst = failed("a_b");
+        define(&mut worst).display.name = "<b>a_b&</b>".to_owned();
+        let engine = Engine::showing(picture(vec![healthy("web"), worst]));
+        engine.tray();
+        let item = host.item().await;
+        let (title, text) = item.tooltip().await;
+        assert_eq!(title, "Pilotlight");
+        let shown = "&lt;b&gt;a_b&amp;&lt;/b&gt;";
+        assert_eq!(text, format!("{shown}: failed · 1 of 1 healthy\n{shown}: exited with code 1"));
+        let (_, entries) = item.layout().await;
+        assert_eq!(entries[0].label, "<b>a__b&</b>: failed · 1 of 1 healthy");
+        assert!(!entries[0].enabled);
+    });
+}
+
+#[test]
+fn a_click_on_a_service_switches_it_and_the_other_entries_do_what_they_say() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let mut off = failed("db");
+        off.wanted = false;
+        let mut engine = Engine::showing(picture(vec![healthy("web"), off]));
+        engine.tray();
+        let item = host.item().await;
+        let all = Selection::All;
+        for (label, checked, command) in [
+            ("The web — healthy :8000", Some(true), Command::Stop(ids("web"))),
+            ("The db — failed", Some(false), Command::Start(ids("db"))),
+            ("Restart", None, Command::Restart(ids("web"))),
+            ("Start all", None, Command::Start(all.clone())),
+            ("Stop all", None, Command::Stop(all)),
+            ("Pause notifications", Some(false), Command::PauseNotifications(true)),
+            ("Quit", None, Command::Shutdown(Shutdown::AsConfigured)),
+            ("Quit, keep services", None, Command::Shutdown(Shutdown::Keep)),
+        ] {
+            let entry = item.entry(label).await;
+            assert_eq!(entry.checked, checked, "{label}");
+            assert!(entry.enabled, "{label}");
+            item.click(entry.id).await.unwrap();
+            assert_eq!(engine.wish().await, command, "{label}");
+        }
+        for absent in ["Open services.d", "Logs", "Open", "CPU", "Memory"] {
+            assert_eq!(item.find(absent).await, None, "{absent} has no target");
+        }
+    });
+}
+
+#[test]
+fn what_can_be_opened_goes_to_the_users_opener_and_costs_are_of_the_menus_opening() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let mut web = healthy("web");
+        define(&mut web).url = Some("http://localhost:8000".to_owned());
+        let engine = Engine::showing(picture(vec![web]));
+        let opened = Arc::new(Mutex::new(Vec::new()));
+        let noted = Arc::clone(&opened);
+        let opener: Opener = Arc::new(move |target| noted.lock().unwrap().push(target.clone()));
+        let asked = Arc::new(Mutex::new(0));
+        let counted = Arc::clone(&asked);
+        let mut desk = Desk { opener: Some(opener), ..desk() };
+        desk.places.opener = true;
+        desk.sampler = Some(Box::new(move |_| {
+            *counted.lock().unwrap() += 1;
+            BTreeMap::from([(id("web"), Cost { cpu_percent: Some(12.34), memory_bytes: 5_000_000 })])
+        }));
+        engine.tray_on(desk);
+        let item = host.item().await;
+        assert_eq!(item.find("CPU").await, None);
+        let before = item.layout().await.1;
+        assert_eq!(*asked.lock().unwrap(), 0, "nothing is sampled while nobody looks");
+
+        item.open().await;
+        assert_eq!(item.entry("CPU").await.label, "CPU 12.3 %");
+        assert_eq!(item.entry("Memory").await.label, "Memory 5.0 MB");
+        let after = item.layout().await.1;
+        let all = |entries: &[super::host::Entry]| entries.iter().flat_map(|entry| entry.ids()).collect::<Vec<_>>();
+        assert_eq!(all(&before), all(&after), "an open menu keeps its entries");
+        for _ in 0..1000 {
+            item.open().await;
+        }
+        assert!(*asked.lock().unwrap() < 30, "a fresh sample is not taken anew");
+
+        for label in ["Open services.d", "Logs", "Open"] {
+            let (_, entries) = item.layout().await;
+            let details = entries.iter().find(|entry| entry.label == "Details").unwrap().clone();
+            let entry = if label == "Open services.d" { item.entry(label).await } else { details.find(label).unwrap() };
+            item.click(entry.id).await.unwrap();
+        }
+        let opened = opened.lock().unwrap().clone();
+        let path = |path: &str| Target::Path(path.into());
+        let url = Target::Url("http://localhost:8000".to_owned());
+        assert_eq!(opened, [path("/project/services.d"), path("/state/services/web/output.log"), url]);
+    });
+}
+
+#[test]
+fn entries_keep_their_ids_while_the_set_is_unchanged_and_expire_when_it_changes() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let mut engine = Engine::showing(picture(vec![healthy("web"), failed("db")]));
+        engine.tray();
+        let item = host.item().await;
+        let before = item.layout().await;
+        let mut relaid = item.menu.receive_signal("LayoutUpdated").await.unwrap();
+
+        let mut changed = failed("web");
+        changed.wanted = false;
+        engine.publish(picture(vec![changed, healthy("db")]));
+        item.says("The web").await;
+        let after = item.layout().await;
+        assert_eq!(item.entry("The web — failed").await.checked, Some(false));
+        let all = |layout: &(u32, Vec<super::host::Entry>)| -> Vec<i32> {
+            layout.1.iter().flat_map(super::host::Entry::ids).collect()
+        };
+        assert_eq!((before.0, all(&before)), (after.0, all(&after)), "changed in place");
+
+        let stale = item.entry("The db — healthy").await.id;
+        engine.publish(picture(vec![healthy("web"), healthy("cache")]));
+        item.entry("The cache").await;
+        relaid.next().await.expect("the panel is told that the layout is another");
+        assert!(item.click(stale).await.is_err(), "an expired entry is refused");
+        assert!(engine.nothing_wished(), "a stale click does nothing");
+        let fresh = item.layout().await;
+        let reused = all(&fresh).into_iter().filter(|id| all(&after).contains(id)).count();
+        assert_eq!(reused, 0, "no id means something else than before");
+
+        let id_of_web = item.entry("The web").await.id;
+        engine.publish(picture(vec![healthy("cache"), healthy("web")]));
+        eventually("the new order", async || {
+            let labels = item.layout().await.1.into_iter().filter(|entry| entry.checked.is_some());
+            labels.map(|entry| entry.label).next().filter(|first| first.starts_with("The cache"))
+        })
+        .await;
+        assert!(item.click(id_of_web).await.is_err(), "a change of order expires the ids as well");
+        item.click(item.entry("The cache").await.id).await.unwrap();
+        assert_eq!(engine.wish().await, Command::Stop(ids("cache")));
+    });
+}
+
+#[test]
+fn a_thousand_snapshots_are_a_few_updates_and_leave_nothing_behind() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let engine = Engine::showing(with_light(Light::Gray));
+        engine.tray();
+        let item = host.item().await;
+        let mut news = item.item.receive_signal("NewToolTip").await.unwrap();
+        let seen = |round: usize| {
+            let mut service = if round.is_multiple_of(2) { healthy("web") } else { failed("web") };
+            service.reason = format!("round {round}.");
+            service.light = Light::Red;
+            picture(vec![service, healthy("db")])
+        };
+        engine.publish(seen(0));
+        item.says("round 0.").await;
+        let open_files = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+        let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+        let names = async || {
+            let bus = zbus::fdo::DBusProxy::new(item.item.connection()).await.unwrap();
+            bus.list_names().await.unwrap().len()
+        };
+        let before = (open_files(), tasks(), names().await, item.layout().await.1.len());
+
+        let start = std::time::Instant::now();
+        for round in 1..=1000 {
+            engine.publish(seen(round));
+            // Lets the tray have a look at each of them.
+            tokio::task::yield_now().await;
+        }
+        item.says("round 1000.").await;
+        let after = (open_files(), tasks(), names().await, item.layout().await.1.len());
+        assert_eq!(before, after);
+        let allowed = start.elapsed().as_millis() / 250 + 2;
+        let mut told = 0;
+        while let Ok(Some(_)) = tokio::time::timeout(std::time::Duration::ZERO, news.next()).await {
+            told += 1;
+        }
+        assert!((1..=allowed + 1).contains(&told), "{told} updates, {allowed} allowed");
+    });
+}
+
+#[test]
+fn a_host_that_comes_late_or_comes_again_is_found() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let engine = Engine::showing(with_light(Light::Green));
+        engine.tray();
+        let looking = bus.connect().await;
+        let names = zbus::fdo::DBusProxy::new(&looking).await.unwrap();
+        eventually("the item's name on the bus", async || {
+            let all = names.list_names().await.unwrap();
+            all.iter().any(|name| name.starts_with("org.kde.StatusNotifierItem-")).then_some(())
+        })
+        .await;
+        eventually("the tray to miss a host", async || (said("no tray host") == 1).then_some(())).await;
+        let host = Host::appear(bus.connect().await).await;
+        assert_eq!(host.item().await.tooltip().await.1, "it is green");
+        host.leave().await;
+        let host = Host::appear(bus.connect().await).await;
+        engine.publish(with_light(Light::Yellow));
+        let item = host.item().await;
+        item.says("it is yellow").await;
+        assert_eq!(host.registrations(), 1);
+    });
+}
+
+#[test]
+fn a_bus_that_comes_late_or_dies_and_comes_again_is_found() {
+    on_a_desktop(async |desktop| {
+        let engine = Engine::showing(with_light(Light::Gray));
+        let tray = engine.tray();
+        for (round, light) in [Light::Green, Light::Red].into_iter().enumerate() {
+            eventually("the tray to miss its bus", async || (said("no tray for now") == round + 1).then_some(())).await;
+            let bus = desktop.start_bus();
+            let host = Host::appear(bus.connect().await).await;
+            let item = host.item().await;
+            // Only a tray that has been set up to its end takes news.
+            engine.publish(with_light(light));
+            item.says(light.as_str()).await;
+            assert!(!tray.is_finished());
+        }
+        assert_eq!(said("session bus has gone"), 1);
+        engine.end();
+        tray.await.expect("the tray ends with the engine");
+    });
+}
+
+#[test]
+fn the_tray_ends_with_the_engine_and_leaves_the_bus() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let engine = Engine::showing(with_light(Light::Green));
+        let tray = engine.tray();
+        let name = host.item().await.name();
+        engine.end();
+        tray.await.unwrap();
+        let names = zbus::fdo::DBusProxy::new(&bus.connect().await).await.unwrap();
+        eventually("the item's name to go", async || {
+            let owned = names.name_has_owner(name.as_str().try_into().unwrap()).await.unwrap();
+            (!owned).then_some(())
+        })
+        .await;
+    });
+}
