@@ -16,10 +16,7 @@ mod run;
 pub mod sample;
 mod service;
 mod snapshot;
-<<<<<<< HEAD
 mod supervisor;
-=======
->>>>>>> wt-tray
 pub mod text;
 
 pub use event::{

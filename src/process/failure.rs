@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::domain::Spawn;
 
 /// Where programs are looked for when the environment has no `PATH`.
-const DEFAULT_PATH: &str = "/bin:/usr/bin";
+pub(super) const DEFAULT_PATH: &str = "/bin:/usr/bin";
 /// No more than this of a `PATH` is shown, in characters.
 const LONGEST_PATH_SHOWN: usize = 400;
 
@@ -20,11 +20,9 @@ pub(super) fn explain(spawn: &Spawn, path: Option<&OsStr>, error: &io::Error) ->
     if let Some(text) = wrong_directory(&spawn.cwd) {
         return text;
     }
-    let about_file = matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
-        || matches!(error.raw_os_error(), Some(libc::ENOEXEC | libc::ENOTDIR | libc::EISDIR | libc::ELOOP));
     let text = if program.is_empty() {
         Some("program not found: its name is empty".to_owned())
-    } else if !about_file {
+    } else if !is_about_file(error) {
         None
     } else if program.contains('/') {
         Some(wrong_file(&spawn.cwd.join(program), program))
@@ -32,6 +30,16 @@ pub(super) fn explain(spawn: &Spawn, path: Option<&OsStr>, error: &io::Error) ->
         Some(not_on_path(spawn, path, program))
     };
     text.unwrap_or_else(|| format!("program cannot be started: {program} ({})", in_words(error)))
+}
+
+/// Whether the same would happen again at once, because it is about what is on disk or in the definition.
+pub(super) fn is_lasting(error: &io::Error) -> bool {
+    is_about_file(error) || error.kind() == ErrorKind::InvalidInput || error.raw_os_error() == Some(libc::E2BIG)
+}
+
+fn is_about_file(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::PermissionDenied)
+        || matches!(error.raw_os_error(), Some(libc::ENOEXEC | libc::ENOTDIR | libc::EISDIR | libc::ELOOP))
 }
 
 fn in_words(error: &io::Error) -> String {

@@ -56,8 +56,23 @@ const OURS_ALONE: &[&str] = &[
     "_",
 ];
 
-/// Starts the process of `order`, or says as a fragment why there is none.
-pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, String> {
+/// Why there is no process.
+#[derive(Debug)]
+pub(super) struct NotSpawned {
+    /// As a fragment.
+    pub error: String,
+    /// Whether trying again is of no use: the program or its directory is not there.
+    pub lasting: bool,
+}
+
+impl From<String> for NotSpawned {
+    fn from(error: String) -> Self {
+        Self { error, lasting: false }
+    }
+}
+
+/// Starts the process of `order`, or says why there is none.
+pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSpawned> {
     let log_path = dir.log(&order.id);
     let log = make_folder(dir, &order.id).and_then(|()| open_log(&log_path));
     let log = log.map_err(|error| format!("log cannot be opened: {} ({error})", log_path.display()))?;
@@ -65,7 +80,7 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, Strin
 
     let environment = environment(order, dir);
     let path = environment.get(&OsString::from("PATH")).cloned();
-    let (program, arguments) = order.spawn.argv.split_first().ok_or("command is empty")?;
+    let (program, arguments) = order.spawn.argv.split_first().ok_or_else(|| "command is empty".to_owned())?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
     let outputs = log.try_clone().map(|second| (log, second));
@@ -73,10 +88,13 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, Strin
     command.stdout(stdout).stderr(stderr);
     detach(&mut command);
 
-    let child = command.spawn().map_err(|error| failure::explain(&order.spawn, path.as_deref(), &error))?;
+    let child = command.spawn().map_err(|error| NotSpawned {
+        error: failure::explain(&order.spawn, path.as_deref(), &error),
+        lasting: failure::is_lasting(&error),
+    })?;
     match pin(&child) {
         Ok(main) => Ok(Spawned { main, log_offset }),
-        Err(error) => Err(give_up(child, &error)),
+        Err(error) => Err(give_up(child, &error).into()),
     }
 }
 
@@ -99,10 +117,28 @@ fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsStrin
             None => environment.remove(&OsString::from(name)),
         };
     }
+    add_own_folder(&mut environment);
     environment.insert(SERVICE.into(), order.id.as_str().into());
     environment.insert(RUN.into(), order.run.as_str().into());
     environment.insert(STATE_DIR.into(), dir.root().into());
     environment
+}
+
+/// Puts the folder of this program last on the `PATH`, so that a service may always be a command of it.
+fn add_own_folder(environment: &mut BTreeMap<OsString, OsString>) {
+    let Some(folder) = std::env::current_exe().ok().and_then(|program| program.parent().map(Path::to_owned)) else {
+        return;
+    };
+    let path = environment.entry("PATH".into()).or_insert_with(|| failure::DEFAULT_PATH.into());
+    let mut folders = std::env::split_paths(path).collect::<Vec<_>>();
+    if folders.contains(&folder) {
+        return;
+    }
+    folders.push(folder);
+    // A folder whose name holds the separator can't be on any PATH.
+    if let Ok(joined) = std::env::join_paths(folders) {
+        *path = joined;
+    }
 }
 
 /// Gives the child a session of its own, and nothing of what we have changed or been handed.

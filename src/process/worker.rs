@@ -9,7 +9,7 @@ use tokio::task::{JoinSet, yield_now};
 use super::port::{self, Session};
 use super::record::{self, RunRecord};
 use super::run::{Ground, Run};
-use super::spawn::{self, Spawned};
+use super::spawn::{self, NotSpawned, Spawned};
 use super::stat::Identity;
 use crate::domain::{Event, RunId, Signal, SpawnOrder};
 
@@ -57,7 +57,9 @@ impl Worker {
         }
         match spawn::spawn(&order, &self.ground.dir) {
             Ok(spawned) => self.begin(order, spawned),
-            Err(error) => self.ground.tell(Event::SpawnFailed { run: order.run, error }),
+            Err(NotSpawned { error, lasting }) => {
+                self.ground.tell(Event::SpawnFailed { run: order.run, error, lasting });
+            }
         }
     }
 

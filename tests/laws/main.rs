@@ -245,10 +245,11 @@ proptest! {
         for view in play.world.snapshot().services.iter() {
             let expected = if !view.wanted {
                 ProcessState::Stopped
+            } else if view.light == Light::Gray {
+                // The user has stopped what it needs.
+                ProcessState::Waiting
             } else if view.service.one_shot {
                 ProcessState::Completed
-            } else if view.light == Light::Gray {
-                ProcessState::Waiting
             } else {
                 ProcessState::Running
             };

@@ -94,6 +94,8 @@ pub struct World {
     tickets: u64,
     agents: u32,
     pids: u32,
+    /// How often it was decided at this very moment.
+    steps_now: u32,
 }
 
 /// What lies ahead.
@@ -130,6 +132,7 @@ impl World {
             tickets: 0,
             agents: 0,
             pids: 100,
+            steps_now: 0,
         };
         world.begin();
         world
@@ -143,6 +146,8 @@ impl World {
         for sequence in lost {
             self.events.remove(&sequence);
         }
+        // What the old one has asked of them the new one can't know.
+        self.children.values_mut().for_each(|child| child.ending = false);
         self.agents += 1;
         self.supervisor = Supervisor::new(RunIds::new(&self.agents.to_string()));
         self.exited = false;
@@ -202,7 +207,8 @@ impl World {
     pub fn crash(&mut self, id: &ServiceId, exit: Exit) {
         let run = self.children.iter().find(|(_, child)| child.id == *id && child.main).map(|(run, _)| run.clone());
         if let Some(run) = run {
-            self.main_ends(&run, exit);
+            // Nobody is told of the end before the beginning.
+            self.later(2, Due::Ends(run, exit));
         }
     }
 
@@ -250,7 +256,12 @@ impl World {
     }
 
     fn advance(&mut self, to: Moment) {
-        self.now = self.now.max(to);
+        if to > self.now {
+            self.now = to;
+            self.steps_now = 0;
+        }
+        self.steps_now += 1;
+        assert!(self.steps_now < 10_000, "it never comes to rest: {:#?}", self.snapshot());
         while let Some(Reverse((moment, sequence))) = self.queue.peek().copied()
             && moment <= self.now
         {

@@ -1,5 +1,6 @@
 //! Taking a catalog into use, and what an earlier agent left with it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Supervisor;
@@ -58,7 +59,7 @@ impl Supervisor {
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
         }
-        self.take_over(now, settled.unsettled);
+        self.take_over(now, settled.unsettled, &settled.resolution.invalid);
     }
 
     /// Removed units that have ended are forgotten.
@@ -80,7 +81,7 @@ impl Supervisor {
 
     /// Gives what was found of an earlier agent to its units; what belongs to none is ended, as soon as it is certain
     /// that no source defines it.
-    fn take_over(&mut self, now: Moment, unsettled: bool) {
+    fn take_over(&mut self, now: Moment, unsettled: bool, invalid: &BTreeSet<ServiceId>) {
         for found in self.strays.take_found() {
             let id = found.id.clone();
             let is_needed = !self.fleet.needed_by(&id).is_empty();
@@ -96,7 +97,8 @@ impl Supervisor {
                     }
                     self.deadlines.set(&id, unit.next_deadline());
                 }
-                None if unsettled => self.strays.keep(found),
+                // It may be defined where it can't be read now, or in a way that is not valid.
+                None if unsettled || invalid.contains(&id) => self.strays.keep(found),
                 Some(_) | None => self.strays.end(now, found, &mut self.effects),
             }
         }
@@ -183,6 +185,18 @@ impl Strays {
     fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
         effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term });
         self.ending.push(Stray { id: found.id, run: found.run, deadline: now + STRAY_PATIENCE });
+    }
+
+    /// Ends also what was kept for definitions that can't be read.
+    pub fn end_all(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        for found in self.take_found() {
+            self.end(now, found, effects);
+        }
+    }
+
+    /// Whether anything is left.
+    pub fn are_left(&self) -> bool {
+        !self.found.is_empty() || !self.ending.is_empty()
     }
 
     /// Services of which an earlier run still ends.

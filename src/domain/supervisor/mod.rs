@@ -134,6 +134,9 @@ impl Supervisor {
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
+        if self.closing == Some(Shutdown::AsConfigured) && self.generation > 0 && self.catalog.agent.stop_on_exit {
+            self.strays.end_all(now, &mut self.effects);
+        }
         self.strays.step(now, &mut self.effects);
         while std::mem::take(&mut self.replan) {
             self.plan(now);
@@ -198,7 +201,7 @@ impl Supervisor {
             self.step_unit(now, &id, Input::Stop);
         }
         for id in wait {
-            if let Some(unit) = self.fleet.units.get_mut(&id) {
+            if let Some(unit) = self.fleet.units.get_mut(&id).filter(|unit| unit.phase != Phase::Idle) {
                 unit.phase = Phase::Idle;
                 self.deadlines.set(&id, None);
                 self.dirty.insert(id);
@@ -286,18 +289,23 @@ impl Supervisor {
     fn conclude(&mut self) {
         let Some(closing) = self.closing else { return };
         let stops = closing == Shutdown::AsConfigured && self.catalog.agent.stop_on_exit;
-        let busy = self.fleet.units.values().any(|unit| match unit.phase {
-            // Whoever is about to be spawned is waited for, so that its record is complete.
-            Phase::Spawning(..) => true,
-            Phase::Up(_) | Phase::Stopping(_) => stops && !is_beyond_us(unit),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Foreign(_)
-            | Phase::Watching(..) => false,
-        });
+        // Before the first reading it is not known what to do with what an earlier agent has left.
+        let unread = self.generation == 0 && closing == Shutdown::AsConfigured;
+        let stray = stops && self.strays.are_left();
+        let busy = unread
+            || stray
+            || self.fleet.units.values().any(|unit| match unit.phase {
+                // Whoever is about to be spawned is waited for, so that its record is complete.
+                Phase::Spawning(..) => true,
+                Phase::Up(_) | Phase::Stopping(_) => stops && !is_beyond_us(unit),
+                Phase::Idle
+                | Phase::Rested
+                | Phase::Completed
+                | Phase::Failed(_)
+                | Phase::Backoff(_)
+                | Phase::Foreign(_)
+                | Phase::Watching(..) => false,
+            });
         if !self.has_exited && (!busy || closing == Shutdown::Now) {
             self.has_exited = true;
             self.effects.push(Effect::Exit);

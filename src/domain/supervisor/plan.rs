@@ -30,7 +30,7 @@ pub struct Plan {
     pub verdicts: Vec<Verdict>,
     /// Units to stop now.
     pub stop: Vec<usize>,
-    /// Units that wait for their next try in vain, and go on waiting for what they need.
+    /// Units whose next try is due and can't be made: they go on waiting, without a time.
     pub wait: Vec<usize>,
     /// Units to start now, in the order of their dependencies.
     pub start: Vec<usize>,
@@ -183,6 +183,12 @@ impl Question<'_> {
         if renewed {
             return Some("is being restarted".to_owned());
         }
+        if self.is_off(&needed.service.id) {
+            return Some("was stopped by the user".to_owned());
+        }
+        if verdict.held {
+            return Some("has to wait itself".to_owned());
+        }
         let health = needed.board().map(|board| board.state(self.now));
         let works = matches!(health, Some(HealthState::Healthy | HealthState::Degraded));
         let complaint =
@@ -213,7 +219,6 @@ impl Question<'_> {
             }),
             Phase::Failed(text) => Some(format!("failed: {text}")),
             Phase::Rested => Some("exited by itself".to_owned()),
-            Phase::Idle if self.is_off(&needed.service.id) => Some("was stopped by the user".to_owned()),
             Phase::Idle if verdict.is_wanted() => Some("is waiting".to_owned()),
             Phase::Idle => Some("is not running".to_owned()),
         }
@@ -259,9 +264,6 @@ impl Question<'_> {
         for &index in self.fleet.order() {
             let unit = self.fleet.at(index);
             let verdict = &plan.verdicts[index];
-            if verdict.down {
-                continue;
-            }
             let due = match &unit.phase {
                 Phase::Idle => true,
                 Phase::Backoff(until) => *until <= self.now,
@@ -276,9 +278,9 @@ impl Question<'_> {
             };
             // What is only looked at waits for nothing.
             let free = verdict.blocked_by.is_empty() || matches!(unit.service.kind, Kind::External);
-            if due && free {
+            if due && free && !verdict.down {
                 plan.start.push(index);
-            } else if due && matches!(unit.phase, Phase::Backoff(_)) {
+            } else if due {
                 plan.wait.push(index);
             }
         }

@@ -162,7 +162,7 @@ fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthSta
             Some(exit) => format!("{exit}; what it left is being ended"),
             None => "ending".to_owned(),
         },
-        Phase::Stopping(_) if unit.again || unit.verdict.is_wanted() => "stopping, to be started again".to_owned(),
+        Phase::Stopping(_) if unit.again => "stopping, to be started again".to_owned(),
         Phase::Stopping(_) => "stopping".to_owned(),
         Phase::Watching(..) => match (health, complaint) {
             (HealthState::Healthy, _) => "healthy".to_owned(),
