@@ -37,6 +37,7 @@ fn reading<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Reading {
         files: files.collect(),
         surroundings: Arc::new(surroundings),
         unlisted: false,
+        order: 0,
         problems: Vec::new(),
         cause: "a test".to_owned(),
     }

@@ -1,1 +1,47 @@
-//! (under construction)
+//! The composition root: the only place that knows the concrete types of all sides.
+//!
+//! What can be done without an agent is done here at once; everything else is either the agent itself or a question to
+//! it.
+
+mod agent;
+mod backstage;
+mod console;
+mod project;
+mod signals;
+
+use std::process::ExitCode;
+
+use crate::cli::{self, Command, Control, Exit, Invocation, refuse};
+use crate::demo;
+use project::Project;
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let Invocation { global, command } = cli::parse();
+    let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
+    match command {
+        Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
+        Command::Completions { shell } => return cli::completions(shell).into(),
+        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) => {}
+    }
+    let project = match Project::find(&global) {
+        Ok(project) => project,
+        Err(error) => return refuse(Exit::NotDone, &error, None).into(),
+    };
+    match command {
+        Command::Run(run) => agent::run(&project, &global, &run).into(),
+        Command::Ask(ask) => match project.rendezvous() {
+            Ok(rendezvous) => {
+                cli::client(&ask, &Control { socket: rendezvous.socket(), config: project.location.main.clone() })
+                    .into()
+            }
+            Err(error) => refuse(Exit::NotDone, &error, None).into(),
+        },
+        Command::Logs(logs) => match project.state(&global) {
+            Ok(place) => cli::logs(&logs, &place.dir, &project.defined()).into(),
+            Err(error) => refuse(Exit::NotDone, &error, None).into(),
+        },
+        Command::Check(check) => project.check(&check).into(),
+        Command::DemoService { .. } | Command::Completions { .. } => ExitCode::SUCCESS,
+    }
+}

@@ -124,7 +124,7 @@ pub enum Shutdown {
     AsConfigured,
     /// They are left running for the next agent.
     Keep,
-    /// At once: what is left of the services is killed, or left as it is where `stop_on_exit` is false.
+    /// At once: what is left of the services is killed (or left as it is where `stop_on_exit` is false).
     Now,
 }
 
@@ -201,6 +201,8 @@ pub enum Effect {
     ReadSources {
         /// Why, in words.
         cause: String,
+        /// The number of this order; rises.
+        order: u64,
     },
     /// Start a process; answer with `Spawned`, `SpawnFailed` or `PortTaken`.
     Spawn(SpawnOrder),

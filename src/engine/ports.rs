@@ -31,7 +31,7 @@ pub trait Probes {
 /// Reads the sources.
 pub trait Sources {
     /// Reads all sources. Answered by `SourcesRead`; orders that come during a read lead to one more.
-    fn read(&mut self, cause: String);
+    fn read(&mut self, cause: String, order: u64);
 }
 
 /// Watches what has been read. It is called while sources are being read, from whatever thread reads them.

@@ -82,10 +82,18 @@ impl Engine {
             let now = self.clock.now();
             let effects = self.supervisor.decide(now);
             let mut ends = false;
+            let mut answers = Vec::new();
             for effect in effects {
-                ends |= self.carry_out(effect, &mut ports);
+                match effect {
+                    Effect::Answer { ticket, answer } => answers.push((ticket, answer)),
+                    other => ends |= carry_out(other, &mut ports),
+                }
             }
+            // Whoever is answered sees what has come of the wish.
             self.publish();
+            for (ticket, answer) in answers {
+                self.answer(ticket, answer);
+            }
             if ends {
                 return;
             }
@@ -134,32 +142,11 @@ impl Engine {
         self.supervisor.handle(self.clock.now(), event);
     }
 
-    /// Carries out one order; true if it is the last one.
-    fn carry_out(&mut self, effect: Effect, ports: &mut Ports) -> bool {
-        match effect {
-            Effect::ReadSources { cause } => ports.sources.read(cause),
-            Effect::Spawn(order) => {
-                ports.logs.mark(&order.id);
-                ports.processes.spawn(order);
-            }
-            Effect::Ask { run, signal } => ports.processes.ask(&run, signal),
-            Effect::Kill { run } => ports.processes.kill(&run),
-            Effect::Probe(order) => {
-                ports.logs.mark(&order.id);
-                ports.probes.probe(order);
-            }
-            Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
-            Effect::Record(occurrence) => ports.store.record(&occurrence),
-            Effect::Notify(notice) => ports.notifier.show(notice),
-            Effect::Answer { ticket, answer } => {
-                if let Some(reply) = self.waiting.remove(&ticket) {
-                    // Whoever asked may have gone; the wish holds all the same.
-                    let _ = reply.send(answer);
-                }
-            }
-            Effect::Exit => return true,
+    fn answer(&mut self, ticket: u64, answer: Answer) {
+        if let Some(reply) = self.waiting.remove(&ticket) {
+            // Whoever asked may have gone; the wish holds all the same.
+            let _ = reply.send(answer);
         }
-        false
     }
 
     fn publish(&self) {
@@ -172,6 +159,30 @@ impl Engine {
             differs
         });
     }
+}
+
+/// Carries out one order; true if it is the last one.
+fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
+    match effect {
+        Effect::ReadSources { cause, order } => ports.sources.read(cause, order),
+        Effect::Spawn(order) => {
+            ports.logs.mark(&order.id);
+            ports.processes.spawn(order);
+        }
+        Effect::Ask { run, signal } => ports.processes.ask(&run, signal),
+        Effect::Kill { run } => ports.processes.kill(&run),
+        Effect::Probe(order) => {
+            ports.logs.mark(&order.id);
+            ports.probes.probe(order);
+        }
+        Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
+        Effect::Record(occurrence) => ports.store.record(&occurrence),
+        Effect::Notify(notice) => ports.notifier.show(notice),
+        // Answers go to faces, not to the world.
+        Effect::Answer { .. } => {}
+        Effect::Exit => return true,
+    }
+    false
 }
 
 impl std::fmt::Debug for Ports {

@@ -6,12 +6,13 @@ use tokio::sync::mpsc;
 
 use super::reader::Reader;
 use crate::domain::Event;
+use crate::domain::catalog::Reading;
 use crate::engine::ports::{Inbox, Sources};
 
 /// Reads from disk when told to. Orders that come during a reading lead to exactly one more, with the newest cause.
 #[derive(Debug)]
 pub struct DiskSources {
-    orders: mpsc::UnboundedSender<String>,
+    orders: mpsc::UnboundedSender<(String, u64)>,
 }
 
 impl DiskSources {
@@ -24,22 +25,23 @@ impl DiskSources {
 }
 
 impl Sources for DiskSources {
-    fn read(&mut self, cause: String) {
+    fn read(&mut self, cause: String, order: u64) {
         // The other end lives as long as the runtime; without one nobody waits for an answer either.
-        let _ = self.orders.send(cause);
+        let _ = self.orders.send((cause, order));
     }
 }
 
-async fn serve(reader: Reader, mut orders: mpsc::UnboundedReceiver<String>, inbox: Inbox) {
+async fn serve(reader: Reader, mut orders: mpsc::UnboundedReceiver<(String, u64)>, inbox: Inbox) {
     let reader = Arc::new(Mutex::new(reader));
-    while let Some(mut cause) = orders.recv().await {
+    while let Some((mut cause, mut order)) = orders.recv().await {
         while let Ok(newer) = orders.try_recv() {
-            cause = newer;
+            (cause, order) = newer;
         }
         let reader = Arc::clone(&reader);
         let reading = tokio::task::spawn_blocking(move || {
             // A reading that has panicked leaves nothing half done that the next one would mind.
-            reader.lock().unwrap_or_else(PoisonError::into_inner).read(cause)
+            let reading = reader.lock().unwrap_or_else(PoisonError::into_inner).read(cause);
+            Reading { order, ..reading }
         });
         match reading.await {
             Ok(reading) => {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::file;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
-use crate::domain::catalog::{Content, InUse, Reading, Role, SourceFile, Surroundings, resolve, root_of};
+use crate::domain::catalog::{Content, Reading, Role, SourceFile, Surroundings, env_files_of, root_of};
 use crate::domain::{Place, Problem};
 use crate::engine::ports::{Followed, Watches};
 
@@ -61,7 +61,19 @@ impl Reader {
         let surroundings = Arc::new(self.surroundings(&files));
         self.before.root = Some(surroundings.root.clone());
         self.before.sources = files.iter().map(|file| file.path.clone()).collect();
-        Reading { files, surroundings, unlisted, problems, cause }
+        Reading { files, surroundings, unlisted, problems, cause, order: 0 }
+    }
+
+    /// Reads the file at `path` as if nothing else were there; `None` if it is not there either. It is called `name`, as
+    /// the user calls it.
+    pub fn read_alone(&mut self, name: &str, path: &Path) -> Option<Reading> {
+        let mut problems = Vec::new();
+        let name = Arc::from(name);
+        let content = file::source(&name, path, &mut problems)?;
+        let role = if path.file_name() == self.location.main.file_name() { Role::Main } else { Role::DropIn };
+        let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
+        let surroundings = Arc::new(self.surroundings(&files));
+        Some(Reading { files, surroundings, unlisted: false, problems, cause: "asked to".to_owned(), order: 0 })
     }
 
     fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<SourceFile>, bool) {
@@ -124,7 +136,7 @@ impl Reader {
             ..Surroundings::default()
         };
         surroundings.dotenv = self.dotenv(&mut surroundings.problems);
-        let mut named: BTreeSet<_> = resolve(files, &surroundings, &InUse::default()).env_files.into_iter().collect();
+        let mut named: BTreeSet<_> = env_files_of(files, &surroundings).into_iter().collect();
         if self.may_be_held(files) {
             named.append(&mut self.before.env_files);
         }

@@ -267,10 +267,10 @@ async fn orders_that_come_during_a_reading_lead_to_one_more_with_the_newest_caus
     let (inbox, mut events) = tokio::sync::mpsc::unbounded_channel();
     let gate = Gate { entered, go, path: folder.path.join("services.d") };
     let mut sources = DiskSources::start(folder.reader(gate), inbox);
-    sources.read("first".to_owned());
+    sources.read("first".to_owned(), 1);
     in_time(entries.recv()).await.unwrap();
     for cause in ["second", "third", "fourth"] {
-        sources.read(cause.to_owned());
+        sources.read(cause.to_owned(), 2);
     }
     folder.write("services.d/a.json", "{}");
     // The gate opens as often as it is asked, from now on.
@@ -297,9 +297,9 @@ async fn a_reading_that_panics_does_not_end_reading() {
     let folder = Folder::with(&[("services.json", "{}")]);
     let (inbox, mut events) = tokio::sync::mpsc::unbounded_channel();
     let mut sources = DiskSources::start(folder.reader(Faulty(false)), inbox);
-    sources.read("first".to_owned());
+    sources.read("first".to_owned(), 1);
     tokio::task::yield_now().await;
-    sources.read("second".to_owned());
+    sources.read("second".to_owned(), 2);
     let Some(Event::SourcesRead(reading)) = in_time(events.recv()).await else { panic!("a reading") };
     assert_eq!(reading.cause, "second");
 }

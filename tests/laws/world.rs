@@ -102,7 +102,7 @@ pub struct World {
 #[derive(Clone, Debug)]
 enum Due {
     Fact(Event),
-    Read(String),
+    Read(String, u64),
     Answer(ProbeOrder),
     /// The run's main process ends in this way.
     Ends(RunId, Exit),
@@ -276,8 +276,8 @@ impl World {
     fn happen(&mut self, due: Due) {
         match due {
             Due::Fact(event) => self.supervisor.handle(self.now, event),
-            Due::Read(cause) => {
-                let reading = self.read(cause);
+            Due::Read(cause, order) => {
+                let reading = self.read(cause, order);
                 self.supervisor.handle(self.now, Event::SourcesRead(reading));
             }
             Due::Answer(order) => {
@@ -306,7 +306,7 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::ReadSources { cause } => self.later(3, Due::Read(cause)),
+            Effect::ReadSources { cause, order } => self.later(3, Due::Read(cause, order)),
             Effect::Spawn(order) => self.spawn(order),
             Effect::Ask { run, .. } => self.ask(&run),
             Effect::Kill { run } => {
@@ -410,7 +410,7 @@ impl World {
         }
     }
 
-    fn read(&self, cause: String) -> Reading {
+    fn read(&self, cause: String, order: u64) -> Reading {
         let files = self.disk.iter().map(|(name, text)| {
             let name: Arc<str> = name.as_str().into();
             let content = match parse(&name, text) {
@@ -424,7 +424,7 @@ impl World {
         let mut files = files.collect::<Vec<_>>();
         files.sort_by_key(|file| (file.role, file.path.clone()));
         let surroundings = Surroundings { root: "/p".into(), python: "python3".to_owned(), ..Surroundings::default() };
-        reading(files, surroundings, cause)
+        reading(files, surroundings, cause, order)
     }
 
     fn later(&mut self, millis: u64, due: Due) {
@@ -487,6 +487,6 @@ impl World {
     }
 }
 
-fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String) -> Reading {
-    Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause }
+fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
+    Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }

@@ -102,7 +102,7 @@ mod tests {
     fn reading(files: Vec<SourceFile>) -> Reading {
         let surroundings = Surroundings { root: PathBuf::from("/c"), ..Surroundings::default() };
         let (surroundings, problems) = (Arc::new(surroundings), Vec::new());
-        Reading { files, surroundings, unlisted: false, problems, cause: "a test".to_owned() }
+        Reading { files, surroundings, unlisted: false, problems, cause: "a test".to_owned(), order: 0 }
     }
 
     fn messages(settled: &Settled) -> Vec<&str> {

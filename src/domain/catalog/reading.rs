@@ -21,6 +21,8 @@ pub struct Reading {
     pub problems: Vec<Problem>,
     /// Why it was read, in words.
     pub cause: String,
+    /// Of all orders to read that it answers, the last one's number.
+    pub order: u64,
 }
 
 /// One source.

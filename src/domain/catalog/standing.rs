@@ -252,7 +252,7 @@ mod tests {
             content,
         });
         let (files, surroundings) = (files.collect(), Arc::default());
-        Reading { files, surroundings, unlisted: false, problems: Vec::new(), cause: "a test".to_owned() }
+        Reading { files, surroundings, unlisted: false, problems: Vec::new(), cause: "a test".to_owned(), order: 0 }
     }
 
     fn ids_of(file: &SourceFile) -> Vec<ServiceId> {

@@ -20,7 +20,7 @@ impl Supervisor {
             Command::Restart(selection) => self.restart(&selection),
             Command::Reset(selection) => self.reset(&selection),
             Command::Reload => {
-                self.effects.push(Effect::ReadSources { cause: "asked to".to_owned() });
+                self.read_sources("asked to".to_owned());
                 Ok(Accepted::default())
             }
             Command::PauseNotifications(paused) => {
@@ -131,9 +131,7 @@ impl Supervisor {
     }
 
     fn shut_down(&mut self, shutdown: Shutdown) {
-        if shutdown == Shutdown::Now {
-            self.kill_all();
-        } else if self.closing.is_none() {
+        if self.closing.is_none() || shutdown == Shutdown::Now {
             self.closing = Some(shutdown);
             self.redraw = true;
             self.record("shutdown", "the agent ends".to_owned());

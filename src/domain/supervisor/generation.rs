@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::unit::{Orders, Phase, Unit};
+use super::unit::{Input, Orders, Phase, Unit};
 use crate::domain::diff::CatalogDiff;
 use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
 
@@ -104,14 +104,20 @@ impl Supervisor {
         }
     }
 
-    /// Kills everything at once, if services are to end with the agent at all.
-    pub(super) fn kill_all(&mut self) {
-        self.closing = Some(Shutdown::Now);
-        if !self.catalog.agent.stop_on_exit {
-            return;
+    /// Whether everything is being ended: the agent ends, and its services with it.
+    pub(super) fn is_clearing(&self) -> bool {
+        match self.closing {
+            Some(Shutdown::AsConfigured | Shutdown::Now) => self.catalog.agent.stop_on_exit,
+            Some(Shutdown::Keep) | None => false,
         }
-        let live = self.fleet.units.values().filter_map(Unit::live_run).collect::<Vec<_>>();
-        self.effects.extend(live.into_iter().map(|run| Effect::Kill { run }));
+    }
+
+    /// Kills whatever still lives.
+    pub(super) fn kill_all(&mut self, now: Moment) {
+        let live = self.fleet.units.iter().filter(|(_, unit)| unit.is_live()).map(|(id, _)| id.clone());
+        for id in live.collect::<Vec<_>>() {
+            self.step_unit(now, &id, Input::Kill);
+        }
     }
 }
 
@@ -134,21 +140,6 @@ impl Unit {
         }
         self.history.clear();
         self.restarts = 0;
-    }
-
-    fn live_run(&self) -> Option<RunId> {
-        match &self.phase {
-            Phase::Up(life) => Some(life.run.clone()),
-            Phase::Stopping(ending) => Some(ending.run.clone()),
-            Phase::Spawning(run, ..) => Some(run.clone()),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Foreign(_)
-            | Phase::Watching(..) => None,
-        }
     }
 }
 

@@ -27,8 +27,8 @@ use self::plan::{Plan, Question, is_beyond_us};
 use self::unit::{Input, Orders, Phase};
 use super::catalog::Ledger;
 use super::{
-    Catalog, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId, Severity, Shutdown,
-    Snapshot,
+    Accepted, Catalog, Command, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId,
+    Severity, Shutdown, Snapshot,
 };
 
 /// Everything that is known, and what follows from it.
@@ -43,6 +43,7 @@ pub struct Supervisor {
     intent: Intent,
     strays: Strays,
     notices: NoticeBoard,
+    reads: Reads,
     closing: Option<Shutdown>,
     has_exited: bool,
     /// Which services are told to faces anew.
@@ -71,6 +72,7 @@ impl Supervisor {
             intent: Intent::new(),
             strays: Strays::default(),
             notices: NoticeBoard::default(),
+            reads: Reads::default(),
             closing: None,
             has_exited: false,
             dirty: BTreeSet::new(),
@@ -91,11 +93,12 @@ impl Supervisor {
             }
             Event::SourcesTouched { cause } => {
                 if self.closing.is_none() {
-                    self.effects.push(Effect::ReadSources { cause });
+                    self.read_sources(cause);
                 }
             }
             Event::SourcesRead(reading) => {
                 let cause = reading.cause.clone();
+                self.reads.answered = reading.order;
                 self.ledger.take(now, reading);
                 self.settle(now, &cause);
             }
@@ -120,8 +123,13 @@ impl Supervisor {
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
             Event::Resumed => self.resume(now),
             Event::Commanded { ticket, command } => {
+                let reloads = command == Command::Reload;
                 let answer = self.command(now, command);
-                self.effects.push(Effect::Answer { ticket, answer });
+                if reloads && answer.is_ok() {
+                    self.reads.waiting.push((self.reads.ordered, ticket));
+                } else {
+                    self.effects.push(Effect::Answer { ticket, answer });
+                }
             }
         }
     }
@@ -134,14 +142,18 @@ impl Supervisor {
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
-        if self.closing == Some(Shutdown::AsConfigured) && self.generation > 0 && self.catalog.agent.stop_on_exit {
+        if self.is_clearing() && self.generation > 0 {
             self.strays.end_all(now, &mut self.effects);
         }
         self.strays.step(now, &mut self.effects);
         while std::mem::take(&mut self.replan) {
             self.plan(now);
+            if self.closing == Some(Shutdown::Now) && self.is_clearing() {
+                self.kill_all(now);
+            }
         }
         self.refresh(now);
+        self.answer_reloads();
         self.conclude();
         std::mem::take(&mut self.effects)
     }
@@ -160,6 +172,20 @@ impl Supervisor {
     /// The present picture; its revision rises with each new one.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
+    }
+
+    fn read_sources(&mut self, cause: String) {
+        self.reads.ordered += 1;
+        self.effects.push(Effect::ReadSources { cause, order: self.reads.ordered });
+    }
+
+    /// Whoever has asked to reload is answered once all sources have been read since, and each is judged.
+    fn answer_reloads(&mut self) {
+        let is_judged = self.ledger.next_deadline().is_none() || self.closing.is_some();
+        let answered = self.reads.answered;
+        let is_due = |order: u64| (order <= answered && is_judged) || self.closing.is_some();
+        let due = self.reads.waiting.extract_if(.., |(order, _)| is_due(*order));
+        self.effects.extend(due.map(|(_, ticket)| Effect::Answer { ticket, answer: Ok(Accepted::default()) }));
     }
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
@@ -181,7 +207,7 @@ impl Supervisor {
 
     fn plan(&mut self, now: Moment) {
         let straying = self.strays.services();
-        let closing = self.closing == Some(Shutdown::AsConfigured) && self.catalog.agent.stop_on_exit;
+        let closing = self.is_clearing();
         let question = Question { fleet: &self.fleet, intent: &self.intent, straying: &straying, closing, now };
         let Plan { verdicts, stop, wait, start } = question.plan();
         for (unit, verdict) in self.fleet.units.values_mut().zip(verdicts) {
@@ -226,7 +252,7 @@ impl Supervisor {
         }
         self.notices.forgive();
         self.record("resumed", "the machine slept".to_owned());
-        self.effects.push(Effect::ReadSources { cause: "the machine slept".to_owned() });
+        self.read_sources("the machine slept".to_owned());
     }
 
     /// Views of all that has changed, and the notices that follow from them.
@@ -288,7 +314,7 @@ impl Supervisor {
     /// Orders the agent's end once nothing is left to wait for.
     fn conclude(&mut self) {
         let Some(closing) = self.closing else { return };
-        let stops = closing == Shutdown::AsConfigured && self.catalog.agent.stop_on_exit;
+        let stops = self.is_clearing();
         // Before the first reading it is not known what to do with what an earlier agent has left.
         let unread = self.generation == 0 && closing == Shutdown::AsConfigured;
         let stray = stops && self.strays.are_left();
@@ -306,7 +332,7 @@ impl Supervisor {
                 | Phase::Foreign(_)
                 | Phase::Watching(..) => false,
             });
-        if !self.has_exited && (!busy || closing == Shutdown::Now) {
+        if !self.has_exited && !busy {
             self.has_exited = true;
             self.effects.push(Effect::Exit);
         }
@@ -316,6 +342,15 @@ impl Supervisor {
         let generation = self.generation;
         self.effects.push(Effect::Record(Occurrence { kind, generation, service: None, run: None, text }));
     }
+}
+
+/// Orders to read the sources, by their numbers.
+#[derive(Debug, Default)]
+struct Reads {
+    ordered: u64,
+    answered: u64,
+    /// The tickets of those who wait for a reading, with the order that is meant.
+    waiting: Vec<(u64, u64)>,
 }
 
 /// When which unit has something to do by itself.

@@ -31,7 +31,7 @@ fn page() -> String {
          Drawn from the code by a test (`UPDATE_EXPECT=1 cargo test the_table_of_states`). A cell names the phase that\n\
          follows and, in brackets, the orders that are given; `·` means that nothing changes. Facts that carry the id of\n\
          another run never come this far. The service of the table has one probe, the default restart policy and the\n\
-         default stop policy; `Start` and `Stop` are the planner's, everything else is a fact.\n\n",
+         default stop policy; `Start`, `Stop` and `Kill` are the planner's, everything else is a fact.\n\n",
     );
     let inputs = inputs();
     page.push_str("| phase |");
@@ -151,6 +151,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
     vec![
         ("Start", Input::Start(RunId::new("next"))),
         ("Stop", Input::Stop),
+        ("Kill", Input::Kill),
         ("spawned", Input::Spawned(7)),
         ("spawn failed, for now", Input::SpawnFailed { error: "x".to_owned(), lasting: false }),
         ("spawn failed, for good", Input::SpawnFailed { error: "x".to_owned(), lasting: true }),

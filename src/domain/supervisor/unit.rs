@@ -137,6 +137,8 @@ pub enum Input {
     Start(RunId),
     /// The planner stops it.
     Stop,
+    /// The agent ends at once.
+    Kill,
     /// Its process lives.
     Spawned(u32),
     /// There is no process.
@@ -324,6 +326,7 @@ impl Unit {
         match input {
             Input::Start(run) => self.start(now, run, orders),
             Input::Stop => self.stop(now, orders),
+            Input::Kill => self.kill(now, orders),
             Input::Spawned(pid) => self.spawned(now, pid, orders),
             Input::SpawnFailed { error, lasting } => {
                 let Phase::Spawning(..) = &self.phase else { return false };
@@ -420,6 +423,18 @@ impl Unit {
             // What has been ordered is stopped once it is there.
             Phase::Idle | Phase::Spawning(..) => false,
         }
+    }
+
+    fn kill(&mut self, now: Moment, orders: &mut Orders<'_>) -> bool {
+        self.stop(now, orders);
+        let Phase::Stopping(ending) = &mut self.phase else { return false };
+        let is_new = !ending.killed;
+        if is_new {
+            ending.killed = true;
+            ending.deadline = now + KILL_RETRY;
+            orders.effects.push(Effect::Kill { run: ending.run.clone() });
+        }
+        is_new
     }
 
     fn spawned(&mut self, now: Moment, pid: u32, orders: &mut Orders<'_>) -> bool {

@@ -1,0 +1,243 @@
+//! The agent: everything is put together here, in the order in which it can fail, and taken down in reverse.
+
+use std::cell::Cell;
+use std::io::{self, IsTerminal};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+use tokio::task::LocalSet;
+use tracing_subscriber::fmt::writer::MakeWriterExt;
+
+use super::backstage::{ToldStore, last_lines, root, sampling};
+use super::project::{Project, in_full};
+use super::{console, signals};
+use crate::api::{self, Backstage, Listener};
+use crate::cli::{Exit, Global, Run, refuse};
+use crate::domain::{Event, RunIds, ServiceId, Snapshot};
+use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
+use crate::logs::LogIndex;
+use crate::notify::{DesktopNotifier, OpenLog};
+use crate::observe::{Observer, Usage};
+use crate::probe::NetProbes;
+use crate::process::OsProcesses;
+use crate::sources::{DiskSources, Reader};
+use crate::state::{AgentFile, AgentLog, AgentRecord, DiskStore, Instance, Kept};
+use crate::watch::FolderWatch;
+use crate::wire::{AgentFacts, Mode};
+use crate::{power, tray};
+
+/// Runs the agent until it is told to end.
+pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
+    let has_desktop = tray::is_desktop();
+    if run.tray && !has_desktop {
+        return refuse(
+            Exit::NotDone,
+            "there is no session bus, so there can be no tray",
+            Some("run it with --headless"),
+        );
+    }
+    let shows_tray = has_desktop && !run.headless;
+    let place = match project.open_state(global) {
+        Ok(place) => place,
+        Err(error) => return refuse(Exit::NotDone, &error, None),
+    };
+    let dir = place.dir;
+    let claimed = project.rendezvous().and_then(|rendezvous| {
+        let instance = Instance::claim(&project.location.main, &rendezvous, &dir).map_err(|error| in_full(&error))?;
+        Ok((rendezvous, instance))
+    });
+    let (rendezvous, _instance) = match claimed {
+        Ok(claimed) => claimed,
+        Err(error) => return refuse(Exit::NotDone, &error, None),
+    };
+    if let Err(error) = log_to(&dir) {
+        return refuse(Exit::NotDone, &format!("failed to open the agent's log: {error}"), None);
+    }
+    place.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(LINGER).build();
+    let runtime = match runtime {
+        Ok(runtime) => runtime,
+        Err(error) => return refuse(Exit::NotDone, &format!("failed to start: {error}"), None),
+    };
+    let agent = Agent { project, dir, socket: rendezvous.socket(), shows_tray, is_quiet: run.quiet };
+    match LocalSet::new().block_on(&runtime, agent.live()) {
+        Ok(exit) => exit,
+        Err(error) => refuse(Exit::NotDone, &error, None),
+    }
+}
+
+/// How long a thread that has done something slow waits for more of it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// What an agent is made of.
+struct Agent<'a> {
+    project: &'a Project,
+    dir: StateDir,
+    socket: std::path::PathBuf,
+    shows_tray: bool,
+    is_quiet: bool,
+}
+
+impl Agent<'_> {
+    /// Puts all sides together, and lives until the domain orders the end.
+    async fn live(self) -> Result<Exit, String> {
+        let Self { project, dir, socket, shows_tray, is_quiet } = self;
+        let clock = Clock::start(uptime());
+        let engine = Engine::new(clock, RunIds::new(&prefix()));
+        let (inbox, handle) = (engine.inbox(), engine.handle());
+
+        let mut processes = OsProcesses::new(inbox.clone(), dir.clone(), clock)
+            .map_err(|error| format!("failed to prepare for running services: {error}"))?;
+        let runs = processes
+            .find_runs()
+            .map_err(|error| format!("failed to look for services that an earlier agent has left: {error}"))?;
+        let (store, Kept { intent, remark }) = DiskStore::open(dir.clone(), clock);
+        remark.iter().for_each(|remark| tracing::warn!("{remark}"));
+        let store = ToldStore::new(store);
+        let journal = Arc::new(store.journal(dir.clone()));
+        let opener = if shows_tray { tray::find_opener(std::env::var_os("PATH")) } else { None };
+        let watch = FolderWatch::start(&project.location.folder, inbox.clone());
+        let reader =
+            Reader::new(project.location.clone(), project.root.clone(), project.environment.clone(), Box::new(watch));
+        let ports = Ports {
+            processes: Box::new(processes),
+            probes: Box::new(NetProbes::new(inbox.clone())),
+            sources: Box::new(DiskSources::start(reader, inbox.clone())),
+            store: Box::new(store),
+            logs: Box::new(LogIndex::new(dir.clone())),
+            notifier: Box::new(DesktopNotifier::start(handle.clone(), open_log(opener.clone(), &dir))),
+        };
+        power::tell_resumes(inbox.clone());
+        for event in [Event::Found { runs, intent }, Event::SourcesTouched { cause: "the agent has begun".to_owned() }]
+        {
+            // The engine holds the other end.
+            let _ = inbox.send(event);
+        }
+
+        let record = AgentRecord {
+            pid: std::process::id(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            config: project.location.main.to_string_lossy().into_owned(),
+            control: socket.to_string_lossy().into_owned(),
+            dashboard: None,
+        };
+        let _agent_file =
+            AgentFile::publish(&dir, &record).map_err(|error| format!("failed to write agent.json: {error}"))?;
+        let facts = AgentFacts {
+            pid: std::process::id(),
+            config: project.location.main.clone(),
+            state_dir: dir.root().to_owned(),
+            since: SystemTime::now(),
+            mode: if shows_tray { Mode::Tray } else { Mode::Headless },
+            dashboard: None,
+        };
+        let backstage = Backstage {
+            engine: handle.clone(),
+            agent: Arc::new(facts),
+            sample: sampling(),
+            last_lines: last_lines(dir.clone()),
+            journal,
+        };
+        let (ended, end) = oneshot::channel::<()>();
+        let listener =
+            Listener::bind(&socket).map_err(|error| format!("failed to listen at {}: {error}", socket.display()))?;
+        let serving = tokio::task::spawn_local(serve(handle.clone(), listener, api::router(backstage), end));
+
+        let is_hasty = Rc::new(Cell::new(false));
+        let obeying = tokio::task::spawn_local(signals::obey(handle.clone(), Rc::clone(&is_hasty)));
+        greet(project, shows_tray);
+        if shows_tray {
+            tokio::task::spawn_local(tray::run(handle.clone(), desk(project, &dir, opener)));
+        } else if !is_quiet && io::stdout().is_terminal() {
+            tokio::task::spawn_local(console::show(handle.clone(), dir.clone()));
+        }
+
+        engine.run(ports).await;
+        obeying.abort();
+        let _ = ended.send(());
+        // Dropped last: whoever waits for the agent's end waits for the socket to refuse.
+        let listener = serving.await;
+        drop(listener);
+        Ok(if is_hasty.get() { Exit::NotDone } else { Exit::Done })
+    }
+}
+
+/// Serves the control interface, from the moment on that there is something to tell.
+async fn serve(handle: Handle, listener: Listener, router: axum::Router, end: oneshot::Receiver<()>) -> Listener {
+    let mut snapshots = handle.snapshots();
+    // An engine that has ended meanwhile has nothing more to tell.
+    let _ = snapshots.wait_for(|snapshot| snapshot.generation > 0 || snapshot.shutting_down).await;
+    api::serve(listener, router, async {
+        let _ = end.await;
+    })
+    .await
+}
+
+/// Says once, on stderr, what this agent is about.
+fn greet(project: &Project, shows_tray: bool) {
+    let face = if shows_tray { "with a tray" } else { "without a tray" };
+    if project.location.found {
+        tracing::info!("running {face}, for {}", project.location.main.display());
+        tracing::info!("try `pilotlight status`, `pilotlight start --all`, `pilotlight logs -f`");
+    } else {
+        tracing::info!("running {face}; no services are defined yet");
+        tracing::info!("drop a file into {}, for example hello.json:", project.location.drop_ins.display());
+        tracing::info!(r#"  {{"type": "process", "command": ["sleep", "1000"], "auto_start": true}}"#);
+    }
+}
+
+/// What the tray needs beside the engine.
+fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>) -> tray::Desk {
+    let places = tray::Places {
+        sources: project.location.folder.clone(),
+        drop_ins: project.location.drop_ins.clone(),
+        state: dir.clone(),
+        opener: opener.is_some(),
+    };
+    let mut observer = Observer::default();
+    let sampler = move |snapshot: &Snapshot| {
+        let roots = snapshot.services.iter().filter_map(|view| root(view)).collect::<Vec<_>>();
+        let trees = observer.sample(&roots).unwrap_or_else(|error| {
+            tracing::warn!("processes can't be measured: {error}");
+            Default::default()
+        });
+        let costs = trees.into_iter().map(|(id, tree)| {
+            let usage = Usage::of(&tree);
+            (id, tray::Cost { cpu_percent: Some(usage.cpu_percent), memory_bytes: usage.memory_bytes })
+        });
+        costs.collect()
+    };
+    tray::Desk { places, opener, sampler: Some(Box::new(sampler)) }
+}
+
+fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {
+    let dir = dir.clone();
+    let opener = opener?;
+    Some(Arc::new(move |id: &ServiceId| opener(&tray::Target::Path(dir.log(id)))))
+}
+
+/// The agent's own words go to its log and to stderr.
+fn log_to(dir: &StateDir) -> io::Result<()> {
+    let log = AgentLog::open(&dir.agent_log())?;
+    tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::INFO)
+        .with_ansi(false)
+        .with_target(false)
+        .with_writer(io::stderr.and(log))
+        .init();
+    Ok(())
+}
+
+/// The machine's age, without its sleep: before that no process can have begun.
+fn uptime() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+}
+
+/// What makes the run ids of this agent different from all others': when it began, and as which process.
+fn prefix() -> String {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}", since.as_millis(), std::process::id())
+}

@@ -1,0 +1,137 @@
+//! What the control interface needs of the effects: measurements, the ends of logs, and what happened.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::watch;
+
+use crate::api::{Journal, LastLines, Sampling};
+use crate::domain::{Intent, Occurrence, ServiceId, ServiceView};
+use crate::engine::StateDir;
+use crate::engine::ports::Store;
+use crate::logs;
+use crate::observe::{Observer, ProcessUse, Root};
+use crate::state::{DiskStore, EventLine, EventPosition, read_events_from};
+use crate::wire;
+
+/// Measures the trees of services with a run, by one observer for all who ask.
+pub(super) fn sampling() -> Sampling {
+    let observer = Arc::new(Mutex::new(Observer::default()));
+    Arc::new(move |views: &[Arc<ServiceView>]| {
+        let roots = views.iter().filter_map(|view| root(view)).collect::<Vec<_>>();
+        let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
+        let trees = observer.sample(&roots)?;
+        Ok(trees.into_iter().map(|(id, tree)| (id, tree.iter().map(process).collect())).collect())
+    })
+}
+
+/// Where the measuring of a service begins; `None` if it has no run.
+pub(super) fn root(view: &ServiceView) -> Option<Root> {
+    Some(Root { id: view.id.clone(), pid: view.pid, run: view.run.clone()? })
+}
+
+fn process(process: &ProcessUse) -> wire::Process {
+    wire::Process {
+        pid: process.pid,
+        ppid: process.ppid,
+        cpu_percent: Some(process.cpu_percent),
+        memory_bytes: Some(process.memory_bytes),
+        age_seconds: Some(process.age_seconds as f64),
+        command: process.command.clone(),
+    }
+}
+
+/// Reads the ends of logs.
+pub(super) fn last_lines(dir: StateDir) -> LastLines {
+    Arc::new(move |id: &ServiceId, count: usize| {
+        let path = dir.log(id);
+        if !path.exists() {
+            return Ok(None);
+        }
+        logs::last_lines(&path, count).map(Some)
+    })
+}
+
+/// A store that tells who follows what happened that there is more.
+#[derive(Debug)]
+pub(super) struct ToldStore {
+    inner: DiskStore,
+    grown: watch::Sender<u64>,
+}
+
+impl ToldStore {
+    /// Tells of what `inner` records.
+    pub fn new(inner: DiskStore) -> Self {
+        Self { inner, grown: watch::Sender::new(0) }
+    }
+
+    /// What happened, as `dir` keeps it.
+    pub fn journal(&self, dir: StateDir) -> FileJournal {
+        FileJournal { dir, grown: self.grown.subscribe(), places: Mutex::default() }
+    }
+}
+
+impl Store for ToldStore {
+    fn save_intent(&mut self, intent: &Intent) {
+        self.inner.save_intent(intent);
+    }
+
+    fn record(&mut self, occurrence: &Occurrence) {
+        self.inner.record(occurrence);
+        self.grown.send_modify(|count| *count += 1);
+    }
+}
+
+/// What happened, read from the state directory.
+#[derive(Debug)]
+pub(super) struct FileJournal {
+    dir: StateDir,
+    grown: watch::Receiver<u64>,
+    places: Mutex<Places>,
+}
+
+/// How far readers have come. Only the last [`READERS`] places are kept: who comes back later begins anew.
+#[derive(Debug, Default)]
+struct Places {
+    last: u64,
+    of: BTreeMap<u64, EventPosition>,
+    order: VecDeque<u64>,
+}
+
+/// How many readers can go on where they were.
+const READERS: usize = 1024;
+
+impl Journal for FileJournal {
+    fn read(&self, cursor: u64) -> io::Result<(Vec<wire::Event>, u64)> {
+        let from = self.places().of.get(&cursor).copied().unwrap_or_default();
+        let (lines, position) = read_events_from(&self.dir, from)?;
+        let mut places = self.places();
+        places.last += 1;
+        let cursor = places.last;
+        places.of.insert(cursor, position);
+        places.order.push_back(cursor);
+        if places.order.len() > READERS
+            && let Some(oldest) = places.order.pop_front()
+        {
+            places.of.remove(&oldest);
+        }
+        Ok((lines.into_iter().filter_map(event).collect(), cursor))
+    }
+
+    fn grown(&self) -> watch::Receiver<u64> {
+        self.grown.clone()
+    }
+}
+
+impl FileJournal {
+    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The wire's form of a line; `None` if its time is none.
+fn event(line: EventLine) -> Option<wire::Event> {
+    let EventLine { at, generation, kind, service, run, text } = line;
+    Some(wire::Event { at: at.parse().ok()?, generation, kind, service, run, text })
+}

@@ -1,0 +1,135 @@
+//! Which configuration is meant, and what can be said of it without an agent.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::cli::{self, Check, Exit, Global};
+use crate::domain::catalog::{Ledger, Reading, Resolution};
+use crate::domain::{self, Moment, Problem, ServiceId, Severity};
+use crate::sources::{Asked, Location, Reader, Unwatched};
+use crate::state::{self, Place, Rendezvous, StateError};
+
+/// A configuration, and the environment in which it is read.
+#[derive(Clone, Debug)]
+pub(super) struct Project {
+    /// Where its sources are.
+    pub location: Location,
+    /// The command line's `--root`, absolute.
+    pub root: Option<PathBuf>,
+    /// What services inherit.
+    pub environment: BTreeMap<String, String>,
+}
+
+impl Project {
+    /// Finds what the command line means, or says why it can't be found.
+    pub fn find(global: &Global) -> Result<Self, String> {
+        // A variable that is not text can be inherited, but neither referred to nor shown.
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        let environment = std::env::vars_os().filter_map(text).collect();
+        let asked = Asked::of_process(global.config.clone(), &environment)
+            .map_err(|error| format!("failed to find the working directory: {error}"))?;
+        let location = Location::find(&asked);
+        let is_named = asked.config.is_some();
+        if is_named && !location.found {
+            return Err(format!("there is neither {} nor {}", location.main.display(), location.drop_ins.display()));
+        }
+        let root = global.root.as_ref().map(|root| asked.working_directory.join(root));
+        if let Some(root) = root.as_ref().filter(|root| !root.is_dir()) {
+            return Err(format!("{} (of --root) is no directory", root.display()));
+        }
+        Ok(Self { location, root, environment })
+    }
+
+    /// The state directory, which need not exist.
+    pub fn state(&self, global: &Global) -> Result<Place, String> {
+        let variable = std::env::var_os("PILOTLIGHT_STATE_DIR");
+        state::locate(&self.location.main, global.state_dir.as_deref(), variable.as_deref())
+            .map_err(|error| in_full(&error))
+    }
+
+    /// The state directory, made if need be.
+    pub fn open_state(&self, global: &Global) -> Result<Place, String> {
+        let variable = std::env::var_os("PILOTLIGHT_STATE_DIR");
+        state::open(&self.location.main, global.state_dir.as_deref(), variable.as_deref())
+            .map_err(|error| in_full(&error))
+    }
+
+    /// Where its agent and those who ask it meet.
+    pub fn rendezvous(&self) -> Result<Rendezvous, String> {
+        Rendezvous::of(&self.location.main).map_err(|error| in_full(&error))
+    }
+
+    /// The ids of all services that are defined now.
+    pub fn defined(&self) -> Vec<ServiceId> {
+        self.read().catalog.services.into_keys().collect()
+    }
+
+    /// Judges the whole configuration, or single files by themselves.
+    pub fn check(&self, check: &Check) -> Exit {
+        if check.files.is_empty() {
+            let Resolution { catalog, problems, .. } = self.read();
+            let ids = catalog.services.into_keys().collect::<Vec<_>>();
+            return cli::check(&problems, &ids, check.output.json);
+        }
+        let (mut problems, mut ids) = (Vec::new(), Vec::new());
+        for file in &check.files {
+            let path = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+            let name = file.to_string_lossy();
+            match self.reader().read_alone(&name, &path) {
+                Some(reading) => {
+                    let alone = judge(reading);
+                    problems.extend(alone.problems.into_iter().map(as_alone));
+                    ids.extend(alone.catalog.services.into_keys());
+                }
+                None => {
+                    let place = domain::Place::whole(&Arc::from(&*name));
+                    problems.push(Problem::error(&place, "there is no such file"));
+                }
+            }
+        }
+        problems.sort_by_key(|problem| problem.severity);
+        cli::check(&problems, &ids, check.output.json)
+    }
+
+    fn read(&self) -> Resolution {
+        judge(self.reader().read("asked to".to_owned()))
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(self.location.clone(), self.root.clone(), self.environment.clone(), Box::new(Unwatched))
+    }
+}
+
+/// What a reading means to whoever waits for nothing: what is empty or broken now is told now.
+fn judge(reading: Reading) -> Resolution {
+    let mut ledger = Ledger::default();
+    ledger.take(Moment::default(), reading);
+    let mut settled = ledger.settle(Moment::default());
+    while let Some(deadline) = ledger.next_deadline() {
+        settled = ledger.settle(deadline);
+    }
+    settled.resolution
+}
+
+/// What another file may define is no error of this one.
+fn as_alone(problem: Problem) -> Problem {
+    if problem.severity == Severity::Error && problem.message.starts_with("there is no service ") {
+        Problem { severity: Severity::Note, ..problem }
+    } else {
+        problem
+    }
+}
+
+/// An error with all its causes.
+pub(super) fn in_full(error: &StateError) -> String {
+    let mut text = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        text = format!("{text}: {cause}");
+        source = cause.source();
+    }
+    text
+}
