@@ -1,0 +1,81 @@
+//! Laws at the edges of states: what comes while something else is still under way.
+
+use std::time::Duration;
+
+use pilotlight::domain::{
+    Command, Effect, Event, Exit, FoundRun, Intent, Light, Moment, NoticeKey, Outcome, ProcessState, RunId, RunIds,
+    Selection, ServiceId, Shutdown, Supervisor, WantedBy,
+};
+
+use crate::world::{Behaviour, World};
+
+fn id(text: &str) -> ServiceId {
+    ServiceId::new(text).expect("a valid id")
+}
+
+fn ids(text: &[&str]) -> Selection {
+    Selection::Ids(text.iter().map(|text| id(text)).collect())
+}
+
+fn second(count: u64) -> Duration {
+    Duration::from_secs(count)
+}
+
+fn millis(count: u64) -> Duration {
+    Duration::from_millis(count)
+}
+
+fn broken(text: &str) -> Behaviour {
+    Behaviour { health: Outcome::Fail(text.to_owned()), ..Behaviour::default() }
+}
+
+/// Services of these definitions, all wanted, and settled.
+fn world(services: &[(&str, &str)]) -> World {
+    let files = services.iter().map(|(id, rest)| (file(id), definition(id, rest))).collect::<Vec<_>>();
+    let files = files.iter().map(|(name, text)| (name.as_str(), text.clone())).collect::<Vec<_>>();
+    World::new(&files)
+}
+
+fn definition(id: &str, rest: &str) -> String {
+    format!(r#"{{"type": "process", "command": "{id}", "auto_start": true{rest}}}"#)
+}
+
+fn file(id: &str) -> String {
+    format!("services.d/{id}.json")
+}
+
+const DB: (&str, &str) = ("db", r#", "default_port": 5000"#);
+const API: (&str, &str) = ("api", r#", "default_port": 5001, "depends_on": ["db"]"#);
+
+/// A supervisor that has found one run of a service that nothing defines.
+fn with_stray(now: Moment) -> (Supervisor, RunId) {
+    let run = RunId::new("old-1");
+    let found = FoundRun {
+        id: id("gone"),
+        run: run.clone(),
+        pid: Some(7),
+        spawn_hash: Some("x".to_owned()),
+        since: Moment::at(second(1)),
+    };
+    let mut supervisor = Supervisor::new(RunIds::new("new"));
+    supervisor.handle(now, Event::Found { runs: vec![found], intent: Intent::new() });
+    supervisor.handle(now, Event::SourcesTouched { cause: "begin".to_owned() });
+    supervisor.decide(now);
+    (supervisor, run)
+}
+
+fn ends(effects: &[Effect]) -> bool {
+    effects.iter().any(|effect| matches!(effect, Effect::Exit))
+}
+
+#[test]
+fn who_was_told_to_keep_the_services_keeps_them_even_if_told_twice() {
+    let mut world = world(&[DB]);
+    // The order to spawn has been given, and is not answered yet.
+    assert!(world.pass_until(second(1), |world| world.spawns.contains_key(&id("db"))));
+    world.command(Command::Shutdown(Shutdown::Keep)).expect("it can end");
+    let _ = world.command(Command::Shutdown(Shutdown::Now));
+    world.pass(second(5));
+    assert!(world.exited);
+    assert!(world.pid("db").is_some(), "it was killed");
+}
