@@ -79,3 +79,18 @@ fn who_was_told_to_keep_the_services_keeps_them_even_if_told_twice() {
     assert!(world.exited);
     assert!(world.pid("db").is_some(), "it was killed");
 }
+
+#[test]
+fn a_second_request_to_end_kills_strays_at_once_too() {
+    let mut world = world(&[DB]);
+    world.behaviours.insert(id("db"), Behaviour { obeys: None, ..Behaviour::default() });
+    world.pass(second(5));
+    world.disk.clear();
+    world.kill_agent();
+    world.pass(millis(100));
+    let _ = world.command(Command::Shutdown(Shutdown::AsConfigured));
+    let _ = world.command(Command::Shutdown(Shutdown::Now));
+    world.pass(millis(500));
+    assert!(world.exited, "it still waits for the stray");
+    assert_eq!(world.pid("db"), None);
+}
