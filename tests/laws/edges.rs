@@ -94,3 +94,13 @@ fn a_second_request_to_end_kills_strays_at_once_too() {
     assert!(world.exited, "it still waits for the stray");
     assert_eq!(world.pid("db"), None);
 }
+
+#[test]
+fn a_second_request_to_end_is_obeyed_at_once_even_if_the_sources_were_never_read() {
+    let now = Moment::at(second(100));
+    let (mut supervisor, _) = with_stray(now);
+    for (ticket, shutdown) in [(1, Shutdown::AsConfigured), (2, Shutdown::Now)] {
+        supervisor.handle(now, Event::Commanded { ticket, command: Command::Shutdown(shutdown) });
+    }
+    assert!(ends(&supervisor.decide(now)), "it waits for a reading that may never come");
+}
