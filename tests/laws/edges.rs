@@ -104,3 +104,25 @@ fn a_second_request_to_end_is_obeyed_at_once_even_if_the_sources_were_never_read
     }
     assert!(ends(&supervisor.decide(now)), "it waits for a reading that may never come");
 }
+
+#[test]
+fn a_stray_that_cannot_be_killed_does_not_keep_the_agent_from_ending() {
+    let mut now = Moment::at(second(100));
+    let (mut supervisor, run) = with_stray(now);
+    let reading = crate::world::reading(Vec::new(), Default::default(), "begin".to_owned(), 1);
+    supervisor.handle(now, Event::SourcesRead(reading));
+    supervisor.decide(now);
+    supervisor.handle(now, Event::Commanded { ticket: 1, command: Command::Shutdown(Shutdown::AsConfigured) });
+    let mut ended = ends(&supervisor.decide(now));
+    for _ in 0..10 {
+        let Some(next) = supervisor.next_deadline() else { break };
+        now = next;
+        let effects = supervisor.decide(now);
+        ended |= ends(&effects);
+        if effects.iter().any(|effect| matches!(effect, Effect::Kill { .. })) {
+            supervisor.handle(now, Event::KillFailed { run: run.clone(), pids: vec![7] });
+            ended |= ends(&supervisor.decide(now));
+        }
+    }
+    assert!(ended, "it waits for ever");
+}
