@@ -126,3 +126,20 @@ fn a_stray_that_cannot_be_killed_does_not_keep_the_agent_from_ending() {
     }
     assert!(ended, "it waits for ever");
 }
+
+#[test]
+fn a_run_that_ends_while_its_definition_cannot_be_read_is_not_taken_for_alive() {
+    let mut world = world(&[DB]);
+    world.behaviours.insert(id("db"), Behaviour { leaves: 1, obeys: None, ..Behaviour::default() });
+    world.pass(second(5));
+    world.disk.insert(file("db"), "{".to_owned());
+    world.kill_agent();
+    world.pass(second(5));
+    world.crash(&id("db"), Exit::Code(1));
+    world.pass(second(5));
+    world.write(&file("db"), definition("db", DB.1));
+    world.pass(second(60));
+    let view = world.snapshot().service("db").expect("it is defined").clone();
+    assert_eq!(view.pid, world.pid("db"), "it is {:?}: {}", view.process, view.reason);
+    assert_eq!(view.process, ProcessState::Running);
+}
