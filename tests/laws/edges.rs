@@ -143,3 +143,14 @@ fn a_run_that_ends_while_its_definition_cannot_be_read_is_not_taken_for_alive() 
     assert_eq!(view.pid, world.pid("db"), "it is {:?}: {}", view.process, view.reason);
     assert_eq!(view.process, ProcessState::Running);
 }
+
+#[test]
+fn nothing_is_wanted_by_itself() {
+    let text = r#"{"type": "process", "command": "db"}"#;
+    let mut world = world(&[API]);
+    world.write(&file("db"), text);
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    world.kill_agent();
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    assert_eq!(world.snapshot().service("db").expect("defined").wanted_by, WantedBy::Dependency(id("api")));
+}
