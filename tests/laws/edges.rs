@@ -154,3 +154,16 @@ fn nothing_is_wanted_by_itself() {
     assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
     assert_eq!(world.snapshot().service("db").expect("defined").wanted_by, WantedBy::Dependency(id("api")));
 }
+
+#[test]
+fn a_wish_to_restart_outlives_an_end_by_itself() {
+    let never = r#", "default_port": 5000, "restart": "never""#;
+    let mut world = world(&[("db", never), ("api", r#", "depends_on": [{"id": "db", "restart": true}]"#)]);
+    world.pass(second(5));
+    world.behaviours.insert(id("api"), Behaviour { obeys: None, ..Behaviour::default() });
+    world.command(Command::Restart(ids(&["db"]))).expect("it can be restarted");
+    world.pass(second(1));
+    world.crash(&id("db"), Exit::Code(1));
+    world.pass(second(60));
+    assert_eq!(world.process("db"), ProcessState::Running, "{}", world.snapshot().service("db").expect("it is").reason);
+}
