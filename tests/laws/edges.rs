@@ -167,3 +167,16 @@ fn a_wish_to_restart_outlives_an_end_by_itself() {
     world.pass(second(60));
     assert_eq!(world.process("db"), ProcessState::Running, "{}", world.snapshot().service("db").expect("it is").reason);
 }
+
+#[test]
+fn a_wish_to_start_outlives_the_end_of_the_tree_before() {
+    let mut world = world(&[("db", r#", "restart": "never""#)]);
+    world.behaviours.insert(id("db"), Behaviour { obeys: None, leaves: 1, ..Behaviour::default() });
+    world.pass(second(5));
+    world.crash(&id("db"), Exit::Code(1));
+    world.pass(second(1));
+    assert_eq!(world.process("db"), ProcessState::Stopping);
+    world.command(Command::Start(ids(&["db"]))).expect("it can be started");
+    world.pass(second(60));
+    assert_eq!(world.process("db"), ProcessState::Running);
+}
