@@ -180,3 +180,16 @@ fn a_wish_to_start_outlives_the_end_of_the_tree_before() {
     world.pass(second(60));
     assert_eq!(world.process("db"), ProcessState::Running);
 }
+
+#[test]
+fn a_changed_definition_is_started_even_if_it_comes_while_the_tree_before_still_ends() {
+    let mut world = world(&[("db", "")]);
+    world.behaviours.insert(id("db"), Behaviour { obeys: None, leaves: 1, ..Behaviour::default() });
+    world.pass(second(5));
+    world.crash(&id("db"), Exit::Code(0));
+    world.pass(second(1));
+    assert_eq!(world.process("db"), ProcessState::Stopping);
+    world.write(&file("db"), definition("better", "").replace("{\"type\"", "{\"id\": \"db\", \"type\""));
+    world.pass(second(60));
+    assert_eq!(world.process("db"), ProcessState::Running);
+}
