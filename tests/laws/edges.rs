@@ -193,3 +193,15 @@ fn a_changed_definition_is_started_even_if_it_comes_while_the_tree_before_still_
     world.pass(second(60));
     assert_eq!(world.process("db"), ProcessState::Running);
 }
+
+#[test]
+fn what_has_given_up_is_not_started_by_what_another_service_exports() {
+    let mut world = world(&[("db", "")]);
+    world.behaviours.insert(id("db"), Behaviour { life: Some((second(0), 3)), ..Behaviour::default() });
+    assert!(world.pass_until(second(60), |world| world.process("db") == ProcessState::Failed));
+    let before = world.spawns[&id("db")];
+    world.write("services.d/new.json", definition("new", r#", "default_port": 7000, "port_env": "NEW_PORT""#));
+    world.pass(second(60));
+    assert_eq!(world.spawns[&id("db")], before);
+    assert_eq!(world.process("db"), ProcessState::Failed);
+}
