@@ -205,3 +205,18 @@ fn what_has_given_up_is_not_started_by_what_another_service_exports() {
     assert_eq!(world.spawns[&id("db")], before);
     assert_eq!(world.process("db"), ProcessState::Failed);
 }
+
+#[test]
+fn a_longer_grace_holds_for_the_start_that_is_under_way() {
+    let with = |grace: &str| {
+        definition("db", &format!(r#", "default_port": 5000, "health": {{"tcp": 5000, "grace": "{grace}"}}"#))
+    };
+    let mut world = world(&[]);
+    world.behaviours.insert(id("db"), Behaviour { warm_up: second(200), ..Behaviour::default() });
+    world.write(&file("db"), with("60s"));
+    world.pass(second(30));
+    world.write(&file("db"), with("300s"));
+    world.pass(second(60));
+    let view = world.snapshot().service("db").expect("it is defined").clone();
+    assert_eq!((view.process, view.light), (ProcessState::Starting, Light::Yellow), "{}", view.reason);
+}
