@@ -220,3 +220,22 @@ fn a_longer_grace_holds_for_the_start_that_is_under_way() {
     let view = world.snapshot().service("db").expect("it is defined").clone();
     assert_eq!((view.process, view.light), (ProcessState::Starting, Light::Yellow), "{}", view.reason);
 }
+
+#[test]
+fn dependents_have_a_moment_to_recover_after_their_cause() {
+    let mut world = world(&[DB, API]);
+    world.pass(second(5));
+    world.behaviours.insert(id("api"), broken("db is gone"));
+    world.behaviours.insert(id("db"), broken("disk full"));
+    world.pass(second(60));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.behaviours.remove(&id("db"));
+    assert!(
+        world.pass_until(second(10), |world| world.snapshot().service("db").is_some_and(|db| db.light == Light::Green))
+    );
+    world.pass(millis(200));
+    world.behaviours.remove(&id("api"));
+    world.pass(second(60));
+    let keys = world.notices.iter().map(|notice| notice.key.clone()).collect::<Vec<_>>();
+    assert_eq!(keys, [NoticeKey::Service(id("db")), NoticeKey::Service(id("db"))], "{:?}", world.notices);
+}
