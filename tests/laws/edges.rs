@@ -239,3 +239,19 @@ fn dependents_have_a_moment_to_recover_after_their_cause() {
     let keys = world.notices.iter().map(|notice| notice.key.clone()).collect::<Vec<_>>();
     assert_eq!(keys, [NoticeKey::Service(id("db")), NoticeKey::Service(id("db"))], "{:?}", world.notices);
 }
+
+#[test]
+fn what_a_restart_by_the_user_does_to_dependents_is_no_news() {
+    let mut world = world(&[DB, API]);
+    world.pass(second(5));
+    world.behaviours.insert(id("db"), Behaviour { warm_up: second(20), ..Behaviour::default() });
+    world.behaviours.insert(id("api"), broken("db is gone"));
+    world.command(Command::Restart(ids(&["db"]))).expect("it can be restarted");
+    assert!(
+        world.pass_until(second(60), |world| world.snapshot().service("db").is_some_and(|db| db.light == Light::Green))
+    );
+    world.pass(millis(200));
+    world.behaviours.remove(&id("api"));
+    world.pass(second(60));
+    assert_eq!(world.notices, []);
+}
