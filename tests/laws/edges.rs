@@ -255,3 +255,15 @@ fn what_a_restart_by_the_user_does_to_dependents_is_no_news() {
     world.pass(second(60));
     assert_eq!(world.notices, []);
 }
+
+#[test]
+fn a_need_that_is_merely_degraded_hides_no_trouble() {
+    let mut world = world(&[DB, API]);
+    let degraded = Behaviour { health: Outcome::Degraded("slow".to_owned()), ..Behaviour::default() };
+    world.behaviours.insert(id("db"), degraded);
+    world.pass(second(5));
+    world.behaviours.insert(id("api"), broken("a bug of its own"));
+    world.pass(second(600));
+    assert_eq!(world.snapshot().light, Light::Red);
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+}
