@@ -267,3 +267,15 @@ fn a_need_that_is_merely_degraded_hides_no_trouble() {
     assert_eq!(world.snapshot().light, Light::Red);
     assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
 }
+
+#[test]
+fn trouble_that_outlasts_a_sleep_is_told_once_it_has_shown_itself_again() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.behaviours.insert(id("db"), broken("disk full"));
+    assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Red));
+    world.tell(Event::Resumed);
+    world.pass(second(120));
+    assert_eq!(world.snapshot().light, Light::Red);
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+}
