@@ -279,3 +279,24 @@ fn trouble_that_outlasts_a_sleep_is_told_once_it_has_shown_itself_again() {
     assert_eq!(world.snapshot().light, Light::Red);
     assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
 }
+
+#[test]
+fn who_recovers_from_a_common_trouble_and_fails_again_is_told_again() {
+    let mut world = world(&[
+        ("a", r#", "default_port": 5000"#),
+        ("b", r#", "default_port": 5001"#),
+        ("c", r#", "default_port": 5002"#),
+    ]);
+    world.pass(second(5));
+    for name in ["a", "b", "c"] {
+        world.behaviours.insert(id(name), broken("answered 500"));
+    }
+    world.pass(second(60));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.behaviours.remove(&id("a"));
+    world.pass(second(3600));
+    let before = world.notices.len();
+    world.behaviours.insert(id("a"), broken("answered 500"));
+    world.pass(second(60));
+    assert!(world.notices.len() > before, "{:?}", world.notices);
+}
