@@ -300,3 +300,16 @@ fn who_recovers_from_a_common_trouble_and_fails_again_is_told_again() {
     world.pass(second(60));
     assert!(world.notices.len() > before, "{:?}", world.notices);
 }
+
+#[test]
+fn what_was_not_told_to_be_broken_is_not_told_to_be_good_again() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.command(Command::PauseNotifications(true)).expect("it can be paused");
+    world.write(&file("db"), "{");
+    world.pass(second(10));
+    world.command(Command::PauseNotifications(false)).expect("it can go on");
+    world.write(&file("db"), definition("db", DB.1));
+    world.pass(second(10));
+    assert_eq!(world.notices, []);
+}
