@@ -313,3 +313,12 @@ fn what_was_not_told_to_be_broken_is_not_told_to_be_good_again() {
     world.pass(second(10));
     assert_eq!(world.notices, []);
 }
+
+#[test]
+fn what_ran_to_its_end_with_success_has_completed_for_its_dependents() {
+    let mut world = world(&[("job", ""), ("api", r#", "depends_on": [{"id": "job", "condition": "completed"}]"#)]);
+    world.behaviours.insert(id("job"), Behaviour { life: Some((second(1), 0)), ..Behaviour::default() });
+    world.pass(second(30));
+    let view = world.snapshot().service("api").expect("it is defined").clone();
+    assert_eq!(view.process, ProcessState::Running, "{}; {:?}", view.reason, world.snapshot().problems);
+}
