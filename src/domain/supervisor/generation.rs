@@ -124,11 +124,13 @@ impl Supervisor {
 impl Unit {
     /// A changed definition starts anew what had failed, and what had completed if it would be spawned differently.
     fn renew(&mut self, spawns_differently: bool) {
-        match self.phase {
+        match &mut self.phase {
             Phase::Failed(_) | Phase::Backoff(_) => self.start_afresh(),
             Phase::Completed | Phase::Rested if spawns_differently => self.start_afresh(),
             // What is only looked at is looked at anew.
             Phase::Watching(..) | Phase::Foreign(_) if spawns_differently => self.phase = Phase::Idle,
+            // How a run of the old definition ends says nothing about the new one.
+            Phase::Stopping(ending) if spawns_differently => ending.asked = true,
             Phase::Idle
             | Phase::Completed
             | Phase::Rested

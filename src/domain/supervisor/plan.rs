@@ -256,7 +256,8 @@ impl Question<'_> {
     fn is_needed_by_the_ending(&self, index: usize, verdicts: &[Verdict]) -> bool {
         self.fleet.dependents(index).iter().any(|&dependent| {
             let unit = self.fleet.at(dependent);
-            unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit)
+            let lives = unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit);
+            lives || self.straying.contains(&unit.service.id)
         })
     }
 
