@@ -131,7 +131,10 @@ impl Supervisor {
     }
 
     fn shut_down(&mut self, shutdown: Shutdown) {
-        if self.closing.is_none() || shutdown == Shutdown::Now {
+        if self.closing == Some(Shutdown::Keep) {
+            // Who was told to leave the services running does so, however often it is told to end.
+            self.is_hasty |= shutdown == Shutdown::Now;
+        } else if self.closing.is_none() || shutdown == Shutdown::Now {
             self.closing = Some(shutdown);
             self.redraw = true;
             self.record("shutdown", "the agent ends".to_owned());

@@ -45,6 +45,8 @@ pub struct Supervisor {
     notices: NoticeBoard,
     reads: Reads,
     closing: Option<Shutdown>,
+    /// Whether it was asked to end, and asked again, with services that stay.
+    is_hasty: bool,
     has_exited: bool,
     /// Which services are told to faces anew.
     dirty: BTreeSet<ServiceId>,
@@ -74,6 +76,7 @@ impl Supervisor {
             notices: NoticeBoard::default(),
             reads: Reads::default(),
             closing: None,
+            is_hasty: false,
             has_exited: false,
             dirty: BTreeSet::new(),
             redraw: false,
@@ -119,7 +122,10 @@ impl Supervisor {
                     self.step(now, &run, Input::Ended);
                 }
             }
-            Event::KillFailed { run, pids } => self.step(now, &run, Input::KillFailed(pids)),
+            Event::KillFailed { run, pids } => {
+                self.strays.kill_failed(&run);
+                self.step(now, &run, Input::KillFailed(pids));
+            }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
             Event::Resumed => self.resume(now),
             Event::Commanded { ticket, command } => {
@@ -250,7 +256,7 @@ impl Supervisor {
             }
             self.deadlines.set(id, unit.next_deadline());
         }
-        self.notices.forgive();
+        self.notices.forgive(now);
         self.record("resumed", "the machine slept".to_owned());
         self.read_sources("the machine slept".to_owned());
     }
@@ -316,7 +322,7 @@ impl Supervisor {
         let Some(closing) = self.closing else { return };
         let stops = self.is_clearing();
         // Before the first reading it is not known what to do with what an earlier agent has left.
-        let unread = self.generation == 0 && closing == Shutdown::AsConfigured;
+        let unread = self.generation == 0 && closing == Shutdown::AsConfigured && self.strays.are_left();
         let stray = stops && self.strays.are_left();
         let busy = unread
             || stray
@@ -332,7 +338,7 @@ impl Supervisor {
                 | Phase::Foreign(_)
                 | Phase::Watching(..) => false,
             });
-        if !self.has_exited && !busy {
+        if !self.has_exited && (!busy || self.is_hasty) {
             self.has_exited = true;
             self.effects.push(Effect::Exit);
         }

@@ -57,10 +57,15 @@ impl Question<'_> {
             }
         }
         for &index in self.fleet.order().iter().rev() {
+            let unit = self.fleet.at(index);
+            if !verdicts[index].is_wanted()
+                && let Some(by) = self.lingering(unit)
+            {
+                verdicts[index].wanted_by = by;
+            }
             if !verdicts[index].is_wanted() {
                 continue;
             }
-            let unit = self.fleet.at(index);
             for dependency in &unit.service.depends_on {
                 let Some((target, _, needed)) = self.fleet.units.get_full(&dependency.id) else { continue };
                 if !verdicts[target].is_wanted() && self.may_be_wanted(needed) && !self.is_off(&dependency.id) {
@@ -81,7 +86,13 @@ impl Question<'_> {
         if unit.service.auto_start || matches!(unit.service.kind, Kind::External) {
             return Some(WantedBy::AutoStart);
         }
-        unit.brought_by.clone().map(WantedBy::Dependency)
+        None
+    }
+
+    /// Who has brought it along; it stays up until it is stopped.
+    fn lingering(&self, unit: &Unit) -> Option<WantedBy> {
+        let may_stay = self.may_be_wanted(unit) && !self.is_off(&unit.service.id);
+        unit.brought_by.clone().filter(|_| may_stay).map(WantedBy::Dependency)
     }
 
     fn may_be_wanted(&self, unit: &Unit) -> bool {
@@ -218,6 +229,7 @@ impl Question<'_> {
                 None => "is to be started again".to_owned(),
             }),
             Phase::Failed(text) => Some(format!("failed: {text}")),
+            Phase::Rested if condition == Condition::Completed => None,
             Phase::Rested => Some("exited by itself".to_owned()),
             Phase::Idle if verdict.is_wanted() => Some("is waiting".to_owned()),
             Phase::Idle => Some("is not running".to_owned()),

@@ -316,8 +316,11 @@ impl Unit {
         self.history.clear();
         self.restarts = 0;
         self.first_cause = None;
-        if matches!(self.phase, Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested) {
-            self.phase = Phase::Idle;
+        match &mut self.phase {
+            Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested => self.phase = Phase::Idle,
+            // How it ends has no say any more.
+            Phase::Stopping(ending) => ending.asked = true,
+            Phase::Idle | Phase::Spawning(..) | Phase::Up(_) | Phase::Foreign(_) | Phase::Watching(..) => {}
         }
     }
 
@@ -516,6 +519,8 @@ impl Unit {
     }
 
     fn exited(&mut self, now: Moment, exit: Exit, left: u32, orders: &mut Orders<'_>) -> bool {
+        // A new run was due anyway: how this one ends has no say.
+        let asked = self.again || self.is_stale();
         let policy = &self.service.stop;
         let signal = policy.signal;
         match &mut self.phase {
@@ -525,7 +530,7 @@ impl Unit {
                     pid: None,
                     started: life.started,
                     adopted: life.adopted,
-                    asked: false,
+                    asked,
                     deadline: now + policy.timeout,
                     killed: false,
                     survivors: Vec::new(),
