@@ -495,6 +495,6 @@ impl World {
     }
 }
 
-fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
+pub fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
     Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }
