@@ -2,7 +2,8 @@
 
 use super::Supervisor;
 use super::fleet::is_counted;
-use super::unit::{Phase, Unit};
+use super::phase::Phase;
+use super::unit::Unit;
 use crate::domain::{
     Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
 };

@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::unit::{Input, Orders, Phase, Unit};
+use super::phase::{Input, Phase};
+use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
 use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
 
@@ -32,11 +33,11 @@ impl Supervisor {
                         unit.renew(redefined.is_some_and(|(_, diff)| !diff.restart.is_empty()));
                     }
                     if service.probes != live_before
-                        && let Some((_, board)) = unit.board_mut()
+                        && let Some((_, board)) = unit.phase.board_mut()
                     {
                         board.replace(&service.probes, now);
                     }
-                    self.deadlines.set(id, unit.next_deadline());
+                    self.deadlines.set(id, unit.phase.next_deadline());
                 }
                 None => {
                     self.fleet.units.insert(id.clone(), Unit::new(service));
@@ -93,7 +94,7 @@ impl Supervisor {
                     if unpinned {
                         unit.brought_by = needed_by;
                     }
-                    self.deadlines.set(&id, unit.next_deadline());
+                    self.deadlines.set(&id, unit.phase.next_deadline());
                 }
                 // It may be defined where it can't be read now, or in a way that is not valid.
                 None if unsettled || invalid.contains(&id) => self.strays.keep(found),
@@ -105,7 +106,8 @@ impl Supervisor {
     /// Whether everything is being ended: the agent ends, and its services with it.
     pub(super) fn is_clearing(&self) -> bool {
         match self.closing {
-            Some(Shutdown::AsConfigured | Shutdown::Now) => self.catalog.agent.stop_on_exit,
+            // Before the first reading it is not known whether they are to end.
+            Some(Shutdown::AsConfigured | Shutdown::Now) => self.generation > 0 && self.catalog.agent.stop_on_exit,
             Some(Shutdown::Keep) | None => false,
         }
     }

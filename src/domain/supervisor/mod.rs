@@ -9,6 +9,7 @@ mod fleet;
 mod generation;
 mod health;
 mod notices;
+mod phase;
 mod plan;
 mod restart;
 #[cfg(test)]
@@ -23,8 +24,9 @@ use std::sync::Arc;
 use self::fleet::Fleet;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
+use self::phase::{Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
-use self::unit::{Input, Orders, Phase};
+use self::unit::Orders;
 use super::catalog::Ledger;
 use super::{
     Accepted, Catalog, Command, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId,
@@ -148,7 +150,7 @@ impl Supervisor {
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
-        if self.is_clearing() && self.generation > 0 {
+        if self.is_clearing() {
             self.strays.end_all(now, &mut self.effects);
         }
         self.strays.step(now, &mut self.effects);
@@ -195,7 +197,7 @@ impl Supervisor {
     }
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
-        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.concerns(run)).map(|(id, _)| id.clone());
+        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.phase.concerns(run)).map(|(id, _)| id.clone());
         if let Some(id) = concerned {
             self.step_unit(now, &id, input);
         }
@@ -208,7 +210,7 @@ impl Supervisor {
             self.replan = true;
             self.dirty.insert(id.clone());
         }
-        self.deadlines.set(id, unit.next_deadline());
+        self.deadlines.set(id, unit.phase.next_deadline());
     }
 
     fn plan(&mut self, now: Moment) {
@@ -251,10 +253,10 @@ impl Supervisor {
     /// A sleep of the machine gives every budget anew.
     fn resume(&mut self, now: Moment) {
         for (id, unit) in &mut self.fleet.units {
-            if let Some((_, board)) = unit.board_mut() {
+            if let Some((_, board)) = unit.phase.board_mut() {
                 board.forgive(now);
             }
-            self.deadlines.set(id, unit.next_deadline());
+            self.deadlines.set(id, unit.phase.next_deadline());
         }
         self.notices.forgive(now);
         self.record("resumed", "the machine slept".to_owned());

@@ -4,7 +4,8 @@
 //! soon as what it needs is there, so that waves run in parallel. Each answer carries its reasons.
 
 use super::fleet::{Fleet, is_counted};
-use super::unit::{Phase, Unit};
+use super::phase::Phase;
+use super::unit::Unit;
 use super::verdict::Verdict;
 use crate::domain::{Blocker, Condition, HealthState, Intent, Kind, Moment, ServiceId, WantedBy};
 
