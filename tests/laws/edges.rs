@@ -322,3 +322,66 @@ fn what_ran_to_its_end_with_success_has_completed_for_its_dependents() {
     let view = world.snapshot().service("api").expect("it is defined").clone();
     assert_eq!(view.process, ProcessState::Running, "{}; {:?}", view.reason, world.snapshot().problems);
 }
+
+/// Sources of these services, read.
+fn sources(services: &[(&str, &str)]) -> Event {
+    let files = services.iter().map(|(id, rest)| {
+        let (name, text) = (std::sync::Arc::<str>::from(file(id)), definition(id, rest));
+        let node = pilotlight::sources::parse(&name, &text).expect("it is JSON");
+        pilotlight::domain::catalog::SourceFile {
+            path: std::path::PathBuf::from("/p").join(&*name),
+            name,
+            role: pilotlight::domain::catalog::Role::DropIn,
+            content: pilotlight::domain::catalog::Content::Parsed(node, text.into()),
+        }
+    });
+    Event::SourcesRead(crate::world::reading(files.collect(), Default::default(), "begin".to_owned(), 1))
+}
+
+/// Tells the supervisor a fact; whether it orders the end, and whom it asks to end.
+fn tell(supervisor: &mut Supervisor, now: Moment, event: Event) -> (bool, Vec<RunId>) {
+    supervisor.handle(now, event);
+    let effects = supervisor.decide(now);
+    let asked = effects.iter().filter_map(|effect| match effect {
+        Effect::Ask { run, .. } | Effect::Kill { run } => Some(run.clone()),
+        _ => None,
+    });
+    (ends(&effects), asked.collect())
+}
+
+#[test]
+fn a_second_run_that_cannot_be_killed_keeps_neither_its_needs_nor_the_agent_from_ending() {
+    let mut now = Moment::at(second(100));
+    let found = |id_: &str, run: &str, pid| FoundRun {
+        id: id(id_),
+        run: RunId::new(run),
+        pid: Some(pid),
+        spawn_hash: None,
+        since: Moment::at(second(u64::from(pid))),
+    };
+    let mut supervisor = Supervisor::new(RunIds::new("new"));
+    let runs = vec![found("db", "db-1", 1), found("api", "api-1", 2), found("api", "api-2", 3)];
+    tell(&mut supervisor, now, Event::Found { runs, intent: Intent::new() });
+    tell(&mut supervisor, now, Event::SourcesTouched { cause: "begin".to_owned() });
+    tell(&mut supervisor, now, sources(&[DB, API]));
+    let end = Event::Commanded { ticket: 1, command: Command::Shutdown(Shutdown::AsConfigured) };
+    let mut ended = tell(&mut supervisor, now, end).0;
+    for run in ["api-1", "db-1"] {
+        // The second run of api outlives every kill; the others end when asked.
+        for _ in 0..3 {
+            let failed = Event::KillFailed { run: RunId::new("api-2"), pids: vec![3] };
+            ended |= tell(&mut supervisor, now, failed).0;
+            if let Some(next) = supervisor.next_deadline() {
+                now = next.max(now);
+            }
+        }
+        let exited = Event::Exited { run: RunId::new(run), exit: Exit::Code(0), left: 0 };
+        if run == "db-1" {
+            assert!(
+                ended || supervisor.snapshot().service("db").is_some_and(|db| db.process == ProcessState::Stopping)
+            );
+        }
+        ended |= tell(&mut supervisor, now, exited).0;
+    }
+    assert!(ended, "{:?}", supervisor.snapshot().services);
+}
