@@ -385,3 +385,19 @@ fn a_second_run_that_cannot_be_killed_keeps_neither_its_needs_nor_the_agent_from
     }
     assert!(ended, "{:?}", supervisor.snapshot().services);
 }
+
+#[test]
+fn who_gives_up_is_told_even_if_it_was_told_to_be_unhealthy_before() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.behaviours.insert(id("db"), broken("answered 500"));
+    world.pass(second(30));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.behaviours.insert(id("db"), Behaviour { life: Some((second(0), 3)), ..broken("answered 500") });
+    world.crash(&id("db"), Exit::Code(3));
+    assert!(world.pass_until(second(120), |world| world.process("db") == ProcessState::Failed));
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
+    assert_eq!(world.notices[1].title, "db has failed");
+    assert_eq!(world.notices[1].key, world.notices[0].key);
+}
