@@ -401,3 +401,19 @@ fn who_gives_up_is_told_even_if_it_was_told_to_be_unhealthy_before() {
     assert_eq!(world.notices[1].title, "db has failed");
     assert_eq!(world.notices[1].key, world.notices[0].key);
 }
+
+#[test]
+fn what_was_told_to_be_broken_is_told_to_be_good_again_even_if_it_broke_otherwise_in_silence() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.write(&file("db"), "{");
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.command(Command::PauseNotifications(true)).expect("it can be paused");
+    world.write(&file("db"), "{\n{");
+    world.pass(second(10));
+    world.command(Command::PauseNotifications(false)).expect("it can go on");
+    world.write(&file("db"), definition("db", DB.1));
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
+}
