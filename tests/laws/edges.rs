@@ -417,3 +417,83 @@ fn what_was_told_to_be_broken_is_told_to_be_good_again_even_if_it_broke_otherwis
     world.pass(second(10));
     assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
 }
+
+#[test]
+fn a_dependency_that_was_brought_along_names_somebody_who_is_wanted() {
+    // Both need db; only web is wanted.
+    let mut world = world(&[("web", r#", "depends_on": ["db"]"#)]);
+    world.disk.insert(file("admin"), r#"{"type": "process", "command": "admin", "depends_on": ["db"]}"#.to_owned());
+    world.write(&file("db"), r#"{"type": "process", "command": "db"}"#);
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    world.kill_agent();
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    assert_eq!(world.snapshot().service("db").expect("defined").wanted_by, WantedBy::Dependency(id("web")));
+}
+
+#[test]
+fn what_its_definition_does_not_want_any_more_stops() {
+    let mut world = world(&[("db", "")]);
+    world.write(&file("db"), r#"{"type": "process", "command": "db"}"#);
+    world.pass(second(10));
+    assert_eq!(world.process("db"), ProcessState::Stopped, "its definition does not want it any more");
+}
+
+#[test]
+fn a_port_that_a_stranger_leaves_while_its_service_waits_is_taken_at_once_it_may() {
+    let mut world = world(&[DB, API]);
+    world.strangers.insert(5001, false);
+    world.pass(second(10));
+    assert_eq!(world.process("api"), ProcessState::Foreign);
+    world.command(Command::Stop(ids(&["db"]))).expect("it can be stopped");
+    world.pass(second(10));
+    world.strangers.clear();
+    world.pass(second(10));
+    world.command(Command::Start(ids(&["db"]))).expect("it can be started");
+    assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Green), "{:#?}", world.snapshot());
+}
+
+#[test]
+fn an_unhealthy_service_that_turns_external_is_only_looked_at() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.write(&file("db"), r#"{"type": "external", "default_port": 5000}"#);
+    world.pass(second(20));
+    assert_eq!(world.pid("db"), None, "what was ours is ended");
+    world.strangers.insert(5000, true);
+    world.pass(second(20));
+    assert_eq!(world.process("db"), ProcessState::Running);
+    world.strangers.clear();
+    world.pass(second(20));
+    assert_eq!(world.process("db"), ProcessState::Stopped);
+}
+
+#[test]
+fn a_one_shot_that_is_stopped_and_needed_again_runs_again() {
+    let mut world = world(&[
+        ("job", r#", "one_shot": true"#),
+        ("api", r#", "depends_on": [{"id": "job", "condition": "completed"}]"#),
+    ]);
+    world.behaviours.insert(id("job"), Behaviour { life: Some((second(1), 0)), ..Behaviour::default() });
+    world.pass(second(10));
+    assert_eq!((world.process("job"), world.process("api")), (ProcessState::Completed, ProcessState::Running));
+    world.command(Command::Stop(ids(&["job"]))).expect("it can be stopped");
+    world.pass(second(10));
+    assert_eq!(world.process("api"), ProcessState::Running, "what has run to its end has done its part");
+    world.command(Command::Restart(ids(&["api"]))).expect("it can be restarted");
+    assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Green));
+    assert_eq!(world.spawns[&id("job")], 2);
+}
+
+#[test]
+fn reset_of_a_stopped_service_follows_its_definition_at_once_and_is_no_news() {
+    let mut world = world(&[DB, API]);
+    world.pass(second(5));
+    world.command(Command::Stop(ids(&["db"]))).expect("it can be stopped");
+    world.pass(second(30));
+    assert_eq!(world.snapshot().light, Light::Gray);
+    world.command(Command::Reset(ids(&["db"]))).expect("it can be reset");
+    assert!(world.pass_until(second(30), |world| world.snapshot().summary == "2 of 2 healthy"));
+    assert_eq!(world.snapshot().service("db").expect("it is").wanted_by, WantedBy::AutoStart);
+    assert!(world.intent.is_empty());
+    assert_eq!(world.notices, []);
+}
