@@ -497,3 +497,16 @@ fn reset_of_a_stopped_service_follows_its_definition_at_once_and_is_no_news() {
     assert!(world.intent.is_empty());
     assert_eq!(world.notices, []);
 }
+
+#[test]
+fn a_failing_probe_of_a_stranger_is_red_and_says_who_it_is() {
+    let mut world = world(&[DB]);
+    world.strangers.insert(5000, false);
+    world.write(
+        &file("db"),
+        definition("db", r#", "default_port": 5000, "health": {"http": "http://localhost:5000/health"}"#),
+    );
+    world.pass(second(30));
+    let view = world.snapshot().service("db").expect("it is defined").clone();
+    assert_eq!((view.process, view.light), (ProcessState::Foreign, Light::Red), "{}", view.reason);
+}
