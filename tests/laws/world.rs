@@ -13,14 +13,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Answer, Command, Condition, Effect, Event, Exit, Moment, Outcome, ProcessState, RunId, RunIds, ServiceId, Snapshot,
-    SpawnOrder, Supervisor,
+    Answer, Command, Condition, Effect, Event, Exit, Moment, Outcome, ProbeOrder, ProcessState, RunId, RunIds,
+    ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
 use pilotlight::engine::ports::{Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
 use fakes::Machine;
-pub use fakes::{Behaviour, Spawning};
+pub use fakes::{Behaviour, Spawning, reading};
 
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
 pub struct World {
@@ -35,6 +35,10 @@ pub struct World {
     completed: BTreeMap<ServiceId, bool>,
     /// Runs of which a probe has passed.
     passed: BTreeSet<RunId>,
+    /// The ports of strangers that are watched, by the names under which they are.
+    watched: BTreeMap<RunId, u16>,
+    /// Ports whose stranger has passed its last probe.
+    strangers_passed: BTreeSet<u16>,
     /// Runs that this agent has asked to end.
     ending: BTreeSet<RunId>,
     tickets: u64,
@@ -72,6 +76,8 @@ impl World {
             spawns: BTreeMap::new(),
             completed: BTreeMap::new(),
             passed: BTreeSet::new(),
+            watched: BTreeMap::new(),
+            strangers_passed: BTreeSet::new(),
             ending: BTreeSet::new(),
             tickets: 0,
             agents: 0,
@@ -215,8 +221,12 @@ impl World {
                 true
             }
             Event::Probed { run, outcome, .. } => {
-                if !matches!(outcome, Outcome::Fail(_)) {
-                    self.passed.insert(run.clone());
+                let passed = !matches!(outcome, Outcome::Fail(_));
+                match self.watched.get(run) {
+                    Some(port) if passed => drop(self.strangers_passed.insert(*port)),
+                    Some(port) => drop(self.strangers_passed.remove(port)),
+                    None if passed => drop(self.passed.insert(run.clone())),
+                    None => {}
                 }
                 false
             }
@@ -250,7 +260,7 @@ impl World {
                 self.machine.ask(&run, signal);
             }
             Effect::Kill { run } => self.machine.kill(&run),
-            Effect::Probe(order) => self.machine.probe(order),
+            Effect::Probe(order) => self.probe(order),
             Effect::SaveIntent(intent) => self.machine.save_intent(&intent),
             Effect::Record(occurrence) => self.machine.record(&occurrence),
             Effect::Notify(notice) => self.machine.show(notice),
@@ -272,6 +282,14 @@ impl World {
         if self.children.contains_key(&run) {
             self.completed.remove(&id);
         }
+    }
+
+    fn probe(&mut self, order: ProbeOrder) {
+        let port = self.snapshot().service(order.id.as_str()).and_then(|view| view.service.port);
+        if let Some(port) = port.filter(|_| !self.children.contains_key(&order.run)) {
+            self.watched.insert(order.run.clone(), port);
+        }
+        self.machine.probe(order);
     }
 
     // The laws that hold at every moment.
@@ -299,7 +317,7 @@ impl World {
                 .map(|(run, _)| run);
             let needed = snapshot.service(dependency.id.as_str());
             let port = needed.and_then(|view| view.service.port);
-            let stranger = port.is_some_and(|port| self.strangers.contains_key(&port));
+            let stranger = port.is_some_and(|port| self.strangers_passed.contains(&port));
             let completed = self.completed.get(&dependency.id).copied().unwrap_or_default();
             let has_probes = needed.is_some_and(|view| !view.service.probes.is_empty());
             let there = match dependency.condition {

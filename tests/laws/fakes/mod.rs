@@ -17,6 +17,7 @@ use pilotlight::engine::ports::Inbox;
 
 pub use self::processes::{Behaviour, Child, Spawning};
 use self::sources::UnderWay;
+pub use self::sources::reading;
 
 /// The machine; what others than the agent do to it is done to its fields.
 pub struct Machine {

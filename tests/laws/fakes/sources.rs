@@ -45,11 +45,14 @@ impl Machine {
         let mut files = self.disk.iter().filter_map(|(name, text)| source(name, text)).collect::<Vec<_>>();
         files.sort_by_key(|file| (file.role, file.path.clone()));
         let surroundings = Surroundings { root: "/p".into(), python: "python3".to_owned(), ..Surroundings::default() };
-        let surroundings = Arc::new(surroundings);
-        let reading = Reading { files, surroundings, unlisted: false, problems: Vec::new(), cause, order };
-        self.reading = Some(UnderWay { reading, next: None });
+        self.reading = Some(UnderWay { reading: reading(files, surroundings, cause, order), next: None });
         self.later(READING, Due::Read);
     }
+}
+
+/// A reading that found nothing wrong beside the contents of sources.
+pub fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
+    Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }
 
 /// The file as a source, if it is one.
