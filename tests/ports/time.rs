@@ -1,4 +1,4 @@
-//! A made-up machine whose time goes on to whatever comes next.
+//! Time: a made-up machine whose time goes on to whatever comes next, and how long the real ones may take.
 
 use std::time::Duration;
 
@@ -6,6 +6,9 @@ use pilotlight::domain::{Event, Moment};
 use tokio::sync::mpsc;
 
 use crate::fakes::Machine;
+
+/// After so long a real world's condition will not come true.
+pub const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The machine and what it has told.
 pub struct Made {

@@ -42,8 +42,10 @@ pub enum Spawning {
     /// There is no such program.
     FailsForGood,
     /// There is no such directory.
+    #[allow(dead_code, reason = "only the laws of the port tell it from the one before")]
     NoDirectory,
     /// The file is no program.
+    #[allow(dead_code, reason = "only the laws of the port tell it from the one before")]
     NotExecutable,
 }
 
