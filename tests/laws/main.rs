@@ -368,5 +368,5 @@ proptest! {
 
 /// How many worlds each law is tried in; more by `PILOTLIGHT_SEEDS`.
 fn cases() -> u32 {
-    std::env::var("PILOTLIGHT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1000)
+    std::env::var("PILOTLIGHT_SEEDS").ok().and_then(|text| text.parse().ok()).unwrap_or(400)
 }
