@@ -8,7 +8,6 @@ mod backstage;
 mod console;
 mod project;
 mod signals;
-mod terminal;
 
 use std::process::ExitCode;
 
