@@ -58,6 +58,8 @@ fn a_value_of_the_wrong_kind_is_told_where_it_stands() {
             r#"2:35: "interval" must be a span of time such as "1500ms", "2s" or "5m", or a number of seconds"#,
         ),
         (r#""health": {"tcp": 80, "interval": 0}"#, r#"2:35: "interval" must be longer than zero"#),
+        (r#""health": {"tcp": 80, "interval": "0.001ms"}"#, r#"2:35: "interval" must be at least 10 ms"#),
+        (r#""health": {"tcp": 80, "timeout": 1e-9}"#, r#"2:34: "timeout" must be at least 10 ms"#),
         (
             r#""health": {"tcp": 80, "healthy_after": 0}"#,
             r#"2:40: "healthy_after" must be a whole number from 1 to 1000"#,

@@ -146,6 +146,18 @@ impl Desk {
         self.until("the agent answers", || self.run(&["status"]).status.success());
     }
 
+    /// Starts the agent without a tray on this terminal, and waits until it answers.
+    #[track_caller]
+    pub fn start_agent_on(&mut self, terminal: fs::File) {
+        assert!(self.agent.is_none(), "an agent runs already");
+        let mut command = self.command(&["run", "--headless"]);
+        let log = fs::File::create(self.path("agent.out")).expect("the desk is ours");
+        command.stdin(terminal.try_clone().expect("a file can be cloned")).stdout(terminal).stderr(log);
+        command.process_group(0);
+        self.agent = Some(command.spawn().expect("the program can be run"));
+        self.until("the agent answers", || self.run(&["status"]).status.success());
+    }
+
     /// The agent's pid.
     pub fn agent_pid(&self) -> u32 {
         self.agent.as_ref().expect("an agent runs").id()

@@ -7,4 +7,5 @@ mod example;
 mod pixsim7;
 mod reload;
 mod supervision;
+mod terminal;
 mod working_day;

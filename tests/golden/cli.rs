@@ -328,3 +328,12 @@ fn checks() {
     golden("check-notes", &render_check(&Check::of(&picture.problems[2..], &[id("db")])));
     golden("check-clean", &render_check(&Check::of(&[], &[])));
 }
+
+#[test]
+fn a_healthy_service_that_began_before_a_change_says_so_in_the_table() {
+    let stale = "healthy; started before GENERATION_API_PORT changed";
+    let view = running("main-api", 1201, HealthState::Healthy, Light::Green, stale);
+    let table = plain(&render_status(&status_of(&snapshot(vec![view, healthy("db", 1300)])), &look(None)));
+    assert!(table.contains("started before GENERATION_API_PORT changed"), "{table}");
+    assert_eq!(table.matches("healthy;").count(), 1, "{table}");
+}

@@ -322,3 +322,191 @@ fn what_ran_to_its_end_with_success_has_completed_for_its_dependents() {
     let view = world.snapshot().service("api").expect("it is defined").clone();
     assert_eq!(view.process, ProcessState::Running, "{}; {:?}", view.reason, world.snapshot().problems);
 }
+
+/// Sources of these services, read.
+fn sources(services: &[(&str, &str)]) -> Event {
+    let files = services.iter().map(|(id, rest)| {
+        let (name, text) = (std::sync::Arc::<str>::from(file(id)), definition(id, rest));
+        let node = pilotlight::sources::parse(&name, &text).expect("it is JSON");
+        pilotlight::domain::catalog::SourceFile {
+            path: std::path::PathBuf::from("/p").join(&*name),
+            name,
+            role: pilotlight::domain::catalog::Role::DropIn,
+            content: pilotlight::domain::catalog::Content::Parsed(node, text.into()),
+        }
+    });
+    Event::SourcesRead(crate::world::reading(files.collect(), Default::default(), "begin".to_owned(), 1))
+}
+
+/// Tells the supervisor a fact; whether it orders the end, and whom it asks to end.
+fn tell(supervisor: &mut Supervisor, now: Moment, event: Event) -> (bool, Vec<RunId>) {
+    supervisor.handle(now, event);
+    let effects = supervisor.decide(now);
+    let asked = effects.iter().filter_map(|effect| match effect {
+        Effect::Ask { run, .. } | Effect::Kill { run } => Some(run.clone()),
+        _ => None,
+    });
+    (ends(&effects), asked.collect())
+}
+
+#[test]
+fn a_second_run_that_cannot_be_killed_keeps_neither_its_needs_nor_the_agent_from_ending() {
+    let mut now = Moment::at(second(100));
+    let found = |id_: &str, run: &str, pid| FoundRun {
+        id: id(id_),
+        run: RunId::new(run),
+        pid: Some(pid),
+        spawn_hash: None,
+        since: Moment::at(second(u64::from(pid))),
+    };
+    let mut supervisor = Supervisor::new(RunIds::new("new"));
+    let runs = vec![found("db", "db-1", 1), found("api", "api-1", 2), found("api", "api-2", 3)];
+    tell(&mut supervisor, now, Event::Found { runs, intent: Intent::new() });
+    tell(&mut supervisor, now, Event::SourcesTouched { cause: "begin".to_owned() });
+    tell(&mut supervisor, now, sources(&[DB, API]));
+    let end = Event::Commanded { ticket: 1, command: Command::Shutdown(Shutdown::AsConfigured) };
+    let mut ended = tell(&mut supervisor, now, end).0;
+    for run in ["api-1", "db-1"] {
+        // The second run of api outlives every kill; the others end when asked.
+        for _ in 0..3 {
+            let failed = Event::KillFailed { run: RunId::new("api-2"), pids: vec![3] };
+            ended |= tell(&mut supervisor, now, failed).0;
+            if let Some(next) = supervisor.next_deadline() {
+                now = next.max(now);
+            }
+        }
+        let exited = Event::Exited { run: RunId::new(run), exit: Exit::Code(0), left: 0 };
+        if run == "db-1" {
+            assert!(
+                ended || supervisor.snapshot().service("db").is_some_and(|db| db.process == ProcessState::Stopping)
+            );
+        }
+        ended |= tell(&mut supervisor, now, exited).0;
+    }
+    assert!(ended, "{:?}", supervisor.snapshot().services);
+}
+
+#[test]
+fn who_gives_up_is_told_even_if_it_was_told_to_be_unhealthy_before() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.behaviours.insert(id("db"), broken("answered 500"));
+    world.pass(second(30));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.behaviours.insert(id("db"), Behaviour { life: Some((second(0), 3)), ..broken("answered 500") });
+    world.crash(&id("db"), Exit::Code(3));
+    assert!(world.pass_until(second(120), |world| world.process("db") == ProcessState::Failed));
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
+    assert_eq!(world.notices[1].title, "db has failed");
+    assert_eq!(world.notices[1].key, world.notices[0].key);
+}
+
+#[test]
+fn what_was_told_to_be_broken_is_told_to_be_good_again_even_if_it_broke_otherwise_in_silence() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.write(&file("db"), "{");
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 1, "{:?}", world.notices);
+    world.command(Command::PauseNotifications(true)).expect("it can be paused");
+    world.write(&file("db"), "{\n{");
+    world.pass(second(10));
+    world.command(Command::PauseNotifications(false)).expect("it can go on");
+    world.write(&file("db"), definition("db", DB.1));
+    world.pass(second(10));
+    assert_eq!(world.notices.len(), 2, "{:?}", world.notices);
+}
+
+#[test]
+fn a_dependency_that_was_brought_along_names_somebody_who_is_wanted() {
+    // Both need db; only web is wanted.
+    let mut world = world(&[("web", r#", "depends_on": ["db"]"#)]);
+    world.disk.insert(file("admin"), r#"{"type": "process", "command": "admin", "depends_on": ["db"]}"#.to_owned());
+    world.write(&file("db"), r#"{"type": "process", "command": "db"}"#);
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    world.kill_agent();
+    assert!(world.pass_until(second(10), |world| world.snapshot().light == Light::Green));
+    assert_eq!(world.snapshot().service("db").expect("defined").wanted_by, WantedBy::Dependency(id("web")));
+}
+
+#[test]
+fn what_its_definition_does_not_want_any_more_stops() {
+    let mut world = world(&[("db", "")]);
+    world.write(&file("db"), r#"{"type": "process", "command": "db"}"#);
+    world.pass(second(10));
+    assert_eq!(world.process("db"), ProcessState::Stopped, "its definition does not want it any more");
+}
+
+#[test]
+fn a_port_that_a_stranger_leaves_while_its_service_waits_is_taken_at_once_it_may() {
+    let mut world = world(&[DB, API]);
+    world.strangers.insert(5001, false);
+    world.pass(second(10));
+    assert_eq!(world.process("api"), ProcessState::Foreign);
+    world.command(Command::Stop(ids(&["db"]))).expect("it can be stopped");
+    world.pass(second(10));
+    world.strangers.clear();
+    world.pass(second(10));
+    world.command(Command::Start(ids(&["db"]))).expect("it can be started");
+    assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Green), "{:#?}", world.snapshot());
+}
+
+#[test]
+fn an_unhealthy_service_that_turns_external_is_only_looked_at() {
+    let mut world = world(&[DB]);
+    world.pass(second(5));
+    world.write(&file("db"), r#"{"type": "external", "default_port": 5000}"#);
+    world.pass(second(20));
+    assert_eq!(world.pid("db"), None, "what was ours is ended");
+    world.strangers.insert(5000, true);
+    world.pass(second(20));
+    assert_eq!(world.process("db"), ProcessState::Running);
+    world.strangers.clear();
+    world.pass(second(20));
+    assert_eq!(world.process("db"), ProcessState::Stopped);
+}
+
+#[test]
+fn a_one_shot_that_is_stopped_and_needed_again_runs_again() {
+    let mut world = world(&[
+        ("job", r#", "one_shot": true"#),
+        ("api", r#", "depends_on": [{"id": "job", "condition": "completed"}]"#),
+    ]);
+    world.behaviours.insert(id("job"), Behaviour { life: Some((second(1), 0)), ..Behaviour::default() });
+    world.pass(second(10));
+    assert_eq!((world.process("job"), world.process("api")), (ProcessState::Completed, ProcessState::Running));
+    world.command(Command::Stop(ids(&["job"]))).expect("it can be stopped");
+    world.pass(second(10));
+    assert_eq!(world.process("api"), ProcessState::Running, "what has run to its end has done its part");
+    world.command(Command::Restart(ids(&["api"]))).expect("it can be restarted");
+    assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Green));
+    assert_eq!(world.spawns[&id("job")], 2);
+}
+
+#[test]
+fn reset_of_a_stopped_service_follows_its_definition_at_once_and_is_no_news() {
+    let mut world = world(&[DB, API]);
+    world.pass(second(5));
+    world.command(Command::Stop(ids(&["db"]))).expect("it can be stopped");
+    world.pass(second(30));
+    assert_eq!(world.snapshot().light, Light::Gray);
+    world.command(Command::Reset(ids(&["db"]))).expect("it can be reset");
+    assert!(world.pass_until(second(30), |world| world.snapshot().summary == "2 of 2 healthy"));
+    assert_eq!(world.snapshot().service("db").expect("it is").wanted_by, WantedBy::AutoStart);
+    assert!(world.intent.is_empty());
+    assert_eq!(world.notices, []);
+}
+
+#[test]
+fn a_failing_probe_of_a_stranger_is_red_and_says_who_it_is() {
+    let mut world = world(&[DB]);
+    world.strangers.insert(5000, false);
+    world.write(
+        &file("db"),
+        definition("db", r#", "default_port": 5000, "health": {"http": "http://localhost:5000/health"}"#),
+    );
+    world.pass(second(30));
+    let view = world.snapshot().service("db").expect("it is defined").clone();
+    assert_eq!((view.process, view.light), (ProcessState::Foreign, Light::Red), "{}", view.reason);
+}

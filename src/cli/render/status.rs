@@ -241,8 +241,9 @@ fn grouped(status: &Status) -> Vec<(Option<String>, Vec<&Service>)> {
 /// Why it is as it is, if that is worth a word.
 fn reason(service: &Service) -> String {
     match service.light {
-        Light::Green => String::new(),
-        Light::Gray | Light::Yellow | Light::Red => plain(&service.reason).into_owned(),
+        // What says no more than the light does is not repeated.
+        Light::Green if matches!(&*service.reason, "healthy" | "completed") => String::new(),
+        Light::Gray | Light::Green | Light::Yellow | Light::Red => plain(&service.reason).into_owned(),
     }
 }
 

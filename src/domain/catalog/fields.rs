@@ -88,12 +88,17 @@ impl<'a> Fields<'a> {
         span.map_err(|wrong| report.error(&node.place, format!("{} {wrong}", quoted(key)))).ok()
     }
 
-    /// A span of time that is not zero.
-    pub fn positive_span(&mut self, key: &'a str, report: &mut Report) -> Option<Duration> {
+    /// A span of time of at least `least`, which is not zero.
+    pub fn span_from(&mut self, key: &'a str, least: Duration, report: &mut Report) -> Option<Duration> {
         let span = self.span(key, report)?;
-        if span.is_zero() {
+        if span < least {
             let place = self.take(key).map_or(&self.node.place, |node| &node.place);
-            report.error(place, format!("{} must be longer than zero", quoted(key)));
+            let wrong = if span.is_zero() {
+                "must be longer than zero".to_owned()
+            } else {
+                format!("must be at least {} ms", least.as_millis())
+            };
+            report.error(place, format!("{} {wrong}", quoted(key)));
             return None;
         }
         Some(span)

@@ -37,6 +37,9 @@ const PACE: Pace = Pace {
     grace: Duration::from_secs(60),
 };
 
+/// The shortest interval and timeout: asking more often tells nothing more, and costs the machine a core.
+const SHORTEST: Duration = Duration::from_millis(10);
+
 /// The statuses that pass.
 const STATUS: [(u16, u16); 1] = [(200, 299)];
 
@@ -96,8 +99,8 @@ fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, repor
     }
     let mut fields = Fields::of(node);
     let pace = Pace {
-        interval: fields.positive_span("interval", report).unwrap_or(PACE.interval),
-        timeout: fields.positive_span("timeout", report).unwrap_or(PACE.timeout),
+        interval: fields.span_from("interval", SHORTEST, report).unwrap_or(PACE.interval),
+        timeout: fields.span_from("timeout", SHORTEST, report).unwrap_or(PACE.timeout),
         healthy_after: fields.count("healthy_after", 1..=1000, report).unwrap_or(PACE.healthy_after),
         unhealthy_after: fields.count("unhealthy_after", 1..=1000, report).unwrap_or(PACE.unhealthy_after),
         grace: fields.span("grace", report).unwrap_or(PACE.grace),

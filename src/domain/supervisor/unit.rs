@@ -293,7 +293,8 @@ impl Unit {
                 pid: None,
                 started: found.since,
                 adopted: true,
-                asked: false,
+                // How a run of another definition has ended says nothing about this one.
+                asked: found.spawn_hash.is_some() && found.spawn_hash != self.spawn_hash,
                 deadline: now + self.service.stop.timeout,
                 killed: false,
                 survivors: Vec::new(),
