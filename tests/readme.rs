@@ -23,7 +23,7 @@ fn every_json_example_is_json() {
 
 #[test]
 fn every_link_to_a_file_or_heading_leads_there() {
-    let link = Regex::new(r"\]\(([^)\s]+)\)").unwrap();
+    let link = Regex::new(r#"(?:\]\(|<img src=")([^)\s"]+)[)"]"#).unwrap();
     for name in PAGES {
         let page = read(name);
         for found in link.captures_iter(&page) {

@@ -19,7 +19,7 @@ use super::{Backstage, Journal, Listener, router, serve};
 use crate::domain::sample::NOW;
 use crate::domain::{Accepted, Aim, Answer, Command, Goal, Snapshot};
 use crate::engine::{Clock, Handle, Request};
-use crate::wire::{AgentFacts, Event, Mode, Process, Samples};
+use crate::wire::{AgentFacts, Event, Process, Samples};
 
 /// An agent whose engine is the test itself.
 struct World {
@@ -73,7 +73,7 @@ impl World {
                 config: PathBuf::from("/srv/services.json"),
                 state_dir: PathBuf::from("/srv/state"),
                 since: SystemTime::UNIX_EPOCH,
-                mode: Mode::Headless,
+                has_tray: std::sync::Arc::default(),
                 dashboard: None,
             }),
             sample: Arc::new(|views| {

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
@@ -25,7 +26,7 @@ use crate::process::OsProcesses;
 use crate::sources::{DiskSources, Reader};
 use crate::state::{AgentFile, AgentLog, AgentRecord, DiskStore, Instance, Kept};
 use crate::watch::FolderWatch;
-use crate::wire::{AgentFacts, Mode};
+use crate::wire::AgentFacts;
 use crate::{power, tray};
 
 /// Runs the agent until it is told to end.
@@ -38,7 +39,11 @@ pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
             Some("run it with --headless"),
         );
     }
-    let shows_tray = has_desktop && !run.headless;
+    let face = match (run.headless, has_desktop) {
+        (true, _) => Face::None,
+        (false, true) => Face::Tray,
+        (false, false) => Face::TrayLater,
+    };
     let place = match project.open_state(global) {
         Ok(place) => place,
         Err(error) => return refuse(Exit::NotDone, &error, None),
@@ -61,7 +66,7 @@ pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
         Ok(runtime) => runtime,
         Err(error) => return refuse(Exit::NotDone, &format!("failed to start: {error}"), None),
     };
-    let agent = Agent { project, dir, socket: rendezvous.socket(), shows_tray, is_quiet: run.quiet };
+    let agent = Agent { project, dir, socket: rendezvous.socket(), face, is_quiet: run.quiet };
     match LocalSet::new().block_on(&runtime, agent.live()) {
         Ok(exit) => exit,
         Err(error) => refuse(Exit::NotDone, &error, None),
@@ -71,19 +76,30 @@ pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
 /// How long a thread that has done something slow waits for more of it.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// What the user sees of the agent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Face {
+    /// Nothing in the panel, whatever comes.
+    None,
+    /// The tray.
+    Tray,
+    /// The tray as soon as there is a session bus; until then the same as without.
+    TrayLater,
+}
+
 /// What an agent is made of.
 struct Agent<'a> {
     project: &'a Project,
     dir: StateDir,
     socket: std::path::PathBuf,
-    shows_tray: bool,
+    face: Face,
     is_quiet: bool,
 }
 
 impl Agent<'_> {
     /// Puts all sides together, and lives until the domain orders the end.
     async fn live(self) -> Result<Exit, String> {
-        let Self { project, dir, socket, shows_tray, is_quiet } = self;
+        let Self { project, dir, socket, face, is_quiet } = self;
         let clock = Clock::start(uptime());
         let engine = Engine::new(clock, RunIds::new(&prefix()));
         let (inbox, handle) = (engine.inbox(), engine.handle());
@@ -97,7 +113,10 @@ impl Agent<'_> {
         remark.iter().for_each(|remark| tracing::warn!("{remark}"));
         let store = ToldStore::new(store);
         let journal = Arc::new(store.journal(dir.clone()));
-        let opener = if shows_tray { tray::find_opener(std::env::var_os("PATH")) } else { None };
+        let opener = match face {
+            Face::None => None,
+            Face::Tray | Face::TrayLater => tray::find_opener(std::env::var_os("PATH")),
+        };
         let watch = FolderWatch::start(&project.location.folder, inbox.clone());
         let reader =
             Reader::new(project.location.clone(), project.root.clone(), project.environment.clone(), Box::new(watch));
@@ -125,12 +144,13 @@ impl Agent<'_> {
         };
         let _agent_file =
             AgentFile::publish(&dir, &record).map_err(|error| format!("failed to write agent.json: {error}"))?;
+        let has_tray = Arc::new(AtomicBool::new(face == Face::Tray));
         let facts = AgentFacts {
             pid: std::process::id(),
             config: project.location.main.clone(),
             state_dir: dir.root().to_owned(),
             since: SystemTime::now(),
-            mode: if shows_tray { Mode::Tray } else { Mode::Headless },
+            has_tray: Arc::clone(&has_tray),
             dashboard: None,
         };
         let backstage = Backstage {
@@ -147,10 +167,11 @@ impl Agent<'_> {
 
         let is_hasty = Rc::new(Cell::new(false));
         let obeying = tokio::task::spawn_local(signals::obey(handle.clone(), Rc::clone(&is_hasty)));
-        greet(project, shows_tray);
-        if shows_tray {
-            tokio::task::spawn_local(tray::run(handle.clone(), desk(project, &dir, opener)));
-        } else if !is_quiet && io::stdout().is_terminal() {
+        greet(project, face);
+        if face != Face::None {
+            tokio::task::spawn_local(tray::run(handle.clone(), desk(project, &dir, opener, has_tray)));
+        }
+        if face != Face::Tray && !is_quiet && io::stdout().is_terminal() {
             tokio::task::spawn_local(console::show(handle.clone(), dir.clone()));
         }
 
@@ -176,20 +197,25 @@ async fn serve(handle: Handle, listener: Listener, router: axum::Router, end: on
 }
 
 /// Says once, on stderr, what this agent is about.
-fn greet(project: &Project, shows_tray: bool) {
-    let face = if shows_tray { "with a tray" } else { "without a tray" };
+fn greet(project: &Project, face: Face) {
+    let face = match face {
+        Face::None => " without a tray",
+        Face::Tray => " with a tray",
+        // The tray itself says what it waits for.
+        Face::TrayLater => "",
+    };
     if project.location.found {
-        tracing::info!("running {face}, for {}", project.location.main.display());
+        tracing::info!("running{face}, for {}", project.location.main.display());
         tracing::info!("try `pilotlight status`, `pilotlight start --all`, `pilotlight logs -f`");
     } else {
-        tracing::info!("running {face}; no services are defined yet");
+        tracing::info!("running{face}; no services are defined yet");
         tracing::info!("drop a file into {}, for example hello.json:", project.location.drop_ins.display());
         tracing::info!(r#"  {{"type": "process", "command": ["sleep", "1000"], "auto_start": true}}"#);
     }
 }
 
 /// What the tray needs beside the engine.
-fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>) -> tray::Desk {
+fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>, is_there: Arc<AtomicBool>) -> tray::Desk {
     let places = tray::Places {
         sources: project.location.folder.clone(),
         drop_ins: project.location.drop_ins.clone(),
@@ -209,7 +235,7 @@ fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>) -> tray
         });
         costs.collect()
     };
-    tray::Desk { places, opener, sampler: Some(Box::new(sampler)) }
+    tray::Desk { places, opener, sampler: Some(Box::new(sampler)), is_there }
 }
 
 fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {

@@ -127,6 +127,8 @@ fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], expected: Expecte
             && let Some(place) = headers.get(LOCATION)
         {
             format!("redirects to {}", String::from_utf8_lossy(place.as_bytes()))
+        } else if let Some(object) = object(body) {
+            message(&object).unwrap_or_else(|| Value::Object(object).to_string())
         } else {
             String::from_utf8_lossy(body).into_owned()
         };
@@ -154,24 +156,33 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// What a JSON object says of itself if its `status` is "degraded".
 fn degraded(body: &[u8]) -> Option<String> {
-    if body.trim_ascii_start().first() != Some(&b'{') {
-        return None;
-    }
-    let mut object: Map<String, Value> = serde_json::from_slice(body).ok()?;
+    let mut object = object(body)?;
     let status = object.shift_remove("status")?;
     if !status.as_str()?.eq_ignore_ascii_case("degraded") {
         return None;
     }
-    let message = ["message", "detail", "reason", "error", "description"]
-        .iter()
-        .filter_map(|key| object.get(*key)?.as_str())
-        .map(|said| text::first_line(said, words::SHOWN))
-        .find(|said| !said.is_empty());
-    Some(match message {
+    Some(match message(&object) {
         Some(message) => message,
         None if object.is_empty() => "says that it is degraded".to_owned(),
         None => text::first_line(&Value::Object(object).to_string(), words::SHOWN),
     })
+}
+
+/// The body, if it is a JSON object.
+fn object(body: &[u8]) -> Option<Map<String, Value>> {
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
+/// What a JSON object says in words, by the keys that are common for it.
+fn message(object: &Map<String, Value>) -> Option<String> {
+    ["message", "detail", "reason", "error", "description"]
+        .iter()
+        .filter_map(|key| object.get(*key)?.as_str())
+        .map(|said| text::first_line(said, words::SHOWN))
+        .find(|said| !said.is_empty())
 }
 
 /// Finds hosts as the other probes do.
@@ -210,6 +221,17 @@ mod tests {
         assert_eq!(judged(503, "", None), fail("answered 503"));
         assert_eq!(judged(404, "\n <h1>\u{1b}[31mnope</h1>\r\nmore", None), fail("answered 404 (<h1>nope</h1>)"));
         assert_eq!(judged(500, &"x".repeat(5000), None), fail(&format!("answered 500 ({}…)", "x".repeat(159))));
+    }
+
+    #[test]
+    fn a_failure_is_told_in_the_words_of_the_service() {
+        for (body, said) in [
+            ("{\n  \"status\": \"unhealthy\",\n  \"error\": \"the disk is full\\nmore\"\n}", "the disk is full"),
+            ("{\n  \"db\": false\n}", r#"{"db":false}"#),
+            ("{\n", "{"),
+        ] {
+            assert_eq!(judged(503, body, None), fail(&format!("answered 503 ({said})")), "{body}");
+        }
     }
 
     #[test]

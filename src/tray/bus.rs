@@ -3,6 +3,7 @@
 use std::env;
 use std::ffi::OsString;
 use std::future::pending;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +19,22 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whether there is a session bus, as far as the environment and the file system tell: a desktop, in short.
+/// Whether somebody listens where the session bus is to be: a desktop, in short.
 pub fn is_desktop() -> bool {
-    has_session_bus(&|name| env::var_os(name), &Path::exists, rustix::process::geteuid().as_raw())
+    // A bus that was killed has left its socket behind.
+    let listens = |socket: &Path| UnixStream::connect(socket).is_ok();
+    has_session_bus(&|name| env::var_os(name), &listens, rustix::process::geteuid().as_raw())
 }
 
-/// Whether the bus that the environment names (else the one in the runtime directory of `user`) has its socket.
-fn has_session_bus(var: &dyn Fn(&str) -> Option<OsString>, exists: &dyn Fn(&Path) -> bool, user: u32) -> bool {
+/// Whether the bus that the environment names (else the one in the runtime directory of `user`) listens at its socket.
+/// Of one without a socket file that can't be told: then it is believed.
+fn has_session_bus(var: &dyn Fn(&str) -> Option<OsString>, listens: &dyn Fn(&Path) -> bool, user: u32) -> bool {
     if let Some(address) = var("DBUS_SESSION_BUS_ADDRESS").filter(|address| !address.is_empty()) {
         let address = address.to_str().and_then(|address| address.parse::<Address>().ok());
-        return address.is_some_and(|address| socket(&address).is_none_or(|path| exists(&path)));
+        return address.is_some_and(|address| socket(&address).is_none_or(|path| listens(&path)));
     }
     let runtime = var("XDG_RUNTIME_DIR").filter(|folder| !folder.is_empty()).map(PathBuf::from);
-    exists(&runtime.unwrap_or_else(|| format!("/run/user/{user}").into()).join("bus"))
+    listens(&runtime.unwrap_or_else(|| format!("/run/user/{user}").into()).join("bus"))
 }
 
 /// Waits for a bus, by events where there is a socket file to wait for.
@@ -104,7 +108,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn there_is_a_desktop_where_the_bus_that_is_named_has_its_socket() {
+    fn there_is_a_desktop_where_the_bus_that_is_named_listens() {
         type Case = (&'static [(&'static str, &'static str)], &'static [&'static str], bool);
         let cases: [Case; 8] = [
             (&[], &[], false),
@@ -122,8 +126,8 @@ mod tests {
         ];
         for (vars, files, desktop) in cases {
             let var = |name: &str| vars.iter().find(|(key, _)| *key == name).map(|(_, value)| OsString::from(value));
-            let exists = |path: &Path| files.iter().any(|file| Path::new(file) == path);
-            assert_eq!(has_session_bus(&var, &exists, 7), desktop, "{vars:?} {files:?}");
+            let listens = |path: &Path| files.iter().any(|file| Path::new(file) == path);
+            assert_eq!(has_session_bus(&var, &listens, 7), desktop, "{vars:?} {files:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Entries have no names on the bus, only numbers by position. While the set of entries is the same, so are their
 //! numbers; when it changes, the shape of the menu is made to change as well, so that all old numbers expire.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -40,11 +41,14 @@ pub struct Desk {
     pub opener: Option<Opener>,
     /// Tells costs; without one the menu shows none.
     pub sampler: Option<Sampler>,
+    /// Kept true while the tray is on a bus, and false while it is on none.
+    pub is_there: Arc<AtomicBool>,
 }
 
 /// Shows the tray until the engine ends. Without a bus or a host it waits for one, and says so once.
 pub async fn run(handle: Handle, desk: Desk) {
     let mut snapshots = handle.snapshots();
+    let is_there = Arc::clone(&desk.is_there);
     let stage = Stage::new(handle, desk);
     let mut arrival = Arrival::new();
     let mut said = false;
@@ -55,16 +59,20 @@ pub async fn run(handle: Handle, desk: Desk) {
         };
         match attempt {
             Ok(link) => {
+                is_there.store(true, Ordering::Relaxed);
                 arrival = Arrival::new();
-                said = false;
                 let ending = serve(&link, &stage, &mut snapshots).await;
+                is_there.store(false, Ordering::Relaxed);
                 link.close().await;
+                // The end is said here, so that the attempts that follow need not.
+                said = true;
                 match ending {
                     Ending::Engine => return,
-                    Ending::Bus => tracing::warn!("the session bus has gone: no tray until there is one again"),
+                    Ending::Bus => tracing::warn!("no tray for now: the session bus has gone"),
                 }
             }
             Err(error) => {
+                is_there.store(false, Ordering::Relaxed);
                 if !said {
                     tracing::warn!("no tray for now: {error}");
                     said = true;
@@ -146,11 +154,13 @@ impl Link {
                 let view = View { stage: stage.clone() };
                 let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
                 let tray = Shutdown(tray);
-                // ksni looks for a host first and listens for one afterwards: who comes in between would be missed. The
-                // question is only there for its answer, behind which everything has arrived that happened before.
+                // ksni looks for a host first and listens for one afterwards: who comes or goes in between would be missed.
+                // The question is only there for its answer, behind which everything has arrived that happened before.
                 daemon.get_id().await.map_err(|error| no_bus(error.into()))?;
-                let came = std::iter::from_fn(|| hosts.next().now_or_never().flatten()).count() > 0;
-                if !(came && stage.scene().hostless) {
+                let last = std::iter::from_fn(|| hosts.next().now_or_never().flatten()).last();
+                let is_there = last.and_then(|change| Some(change.args().ok()?.new_owner().is_some()));
+                let is_missed = is_there.is_some_and(|is_there| is_there == stage.scene().hostless);
+                if !is_missed {
                     return Ok(Self { tray, bus });
                 }
                 tray.0.shutdown().await;
@@ -187,7 +197,7 @@ struct Scene {
 
 impl Stage {
     fn new(handle: Handle, desk: Desk) -> Self {
-        let Desk { places, opener, sampler } = desk;
+        let Desk { places, opener, sampler, is_there: _ } = desk;
         let costs = Costs::new();
         let model = TrayModel::of(&handle.snapshot(), &places, &costs);
         let scene = Scene { model, costs, sampled: None, sampler, twisted: false, hostless: false };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -71,8 +73,8 @@ pub struct AgentFacts {
     pub state_dir: PathBuf,
     /// When it started.
     pub since: SystemTime,
-    /// Whether it has a tray.
-    pub mode: Mode,
+    /// Whether it has a tray at present: a session bus may come late, and go.
+    pub has_tray: Arc<AtomicBool>,
     /// The dashboard's address.
     pub dashboard: Option<String>,
 }
@@ -215,7 +217,7 @@ impl Agent {
             config: facts.config.display().to_string(),
             state_dir: facts.state_dir.display().to_string(),
             since: timestamp(facts.since),
-            mode: facts.mode,
+            mode: if facts.has_tray.load(Ordering::Relaxed) { Mode::Tray } else { Mode::Headless },
             dashboard: facts.dashboard.clone(),
         }
     }

@@ -37,7 +37,7 @@ fn facts() -> AgentFacts {
         config: PathBuf::from("/srv/services.json"),
         state_dir: PathBuf::from("/srv/state"),
         since: SystemTime::UNIX_EPOCH + Duration::from_millis(1_500),
-        mode: Mode::Headless,
+        has_tray: std::sync::Arc::default(),
         dashboard: None,
     }
 }

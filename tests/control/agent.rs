@@ -13,7 +13,7 @@ use pilotlight::api::{Backstage, Journal, Listener, router, serve};
 use pilotlight::cli::{self, Control, Exit, Invocation, client_on};
 use pilotlight::domain::{Accepted, Answer, Command, Snapshot};
 use pilotlight::engine::{Clock, Handle, Request};
-use pilotlight::wire::{AgentFacts, Event, Mode, Process, Samples};
+use pilotlight::wire::{AgentFacts, Event, Process, Samples};
 use tokio::sync::{mpsc, watch};
 
 use crate::sample::NOW;
@@ -159,7 +159,7 @@ async fn live(
             config: PathBuf::from("/srv/services.json"),
             state_dir: PathBuf::from("/srv/state"),
             since: SystemTime::UNIX_EPOCH,
-            mode: Mode::Headless,
+            has_tray: Arc::default(),
             dashboard: None,
         }),
         sample: Arc::new(|views| {

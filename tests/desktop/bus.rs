@@ -24,8 +24,8 @@ const BUS_DAEMON: &str = "PILOTLIGHT_TEST_DBUS_DAEMON";
 const LISTENING: &str = "the bus listens";
 /// What a desktop offers, and a bare bus does not.
 const DESKTOP_SERVICES: [&str; 2] = ["org.kde.StatusNotifierWatcher", "org.freedesktop.Notifications"];
-/// No test takes longer, unless something hangs.
-const DEADLINE: Duration = Duration::from_secs(60);
+/// No test takes longer, unless something hangs: generous, because nothing depends on it.
+const DEADLINE: Duration = Duration::from_secs(180);
 
 /// What a test has: a bus that has not been started yet, and a folder that goes with the test.
 pub struct Desktop {

@@ -64,5 +64,5 @@ pub fn desk() -> Desk {
         state: StateDir::new("/state"),
         opener: false,
     };
-    Desk { places, opener: None, sampler: None }
+    Desk { places, opener: None, sampler: None, is_there: Arc::default() }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use pilotlight::domain::Light;
 use tokio::sync::watch;
 use zbus::fdo::RequestNameFlags;
 use zbus::object_server::SignalEmitter;
@@ -30,8 +31,13 @@ impl Host {
 
     /// The item that has registered last; waits for the first.
     pub async fn item(&self) -> TrayItem {
+        self.item_after(0).await
+    }
+
+    /// The item that has registered last; waits until there were more than `count` registrations.
+    pub async fn item_after(&self, count: usize) -> TrayItem {
         let mut items = self.items.clone();
-        let name = items.wait_for(|items| !items.is_empty()).await.unwrap().last().unwrap().clone();
+        let name = items.wait_for(|items| items.len() > count).await.unwrap().last().unwrap().clone();
         TrayItem::of(&self.connection, &name).await
     }
 
@@ -116,6 +122,15 @@ impl TrayItem {
         self.item.get_property("IconPixmap").await.unwrap()
     }
 
+    /// Waits until all its pictures are those that were drawn for `light`.
+    pub async fn shows(&self, light: Light) {
+        eventually(light.as_str(), async || {
+            let pixmaps = self.pixmaps().await;
+            (!pixmaps.is_empty() && pixmaps.iter().all(|(size, _, argb)| *argb == drawn(light, *size))).then_some(())
+        })
+        .await;
+    }
+
     /// Its tooltip: heading and text.
     pub async fn tooltip(&self) -> (String, String) {
         let (_, _, title, text): (String, Vec<Pixmap>, String, String) =
@@ -154,6 +169,18 @@ impl TrayItem {
     pub async fn open(&self) {
         let _updated: bool = self.menu.call("AboutToShow", &0).await.unwrap();
     }
+}
+
+/// What was drawn for `light` in this size, in the form of a [`Pixmap`].
+pub fn drawn(light: Light, size: i32) -> Vec<u8> {
+    let path = format!("{}/icons/rendered/{}-{size}.png", env!("CARGO_MANIFEST_DIR"), light.as_str());
+    let png = std::fs::read(path).unwrap();
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+    let mut data = vec![0; reader.output_buffer_size().unwrap()];
+    let frame = reader.next_frame(&mut data).unwrap();
+    data.truncate(frame.buffer_size());
+    data.chunks_exact_mut(4).for_each(|pixel| pixel.rotate_right(1));
+    data
 }
 
 type RawEntry = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);

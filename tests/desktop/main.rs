@@ -11,3 +11,4 @@ mod picture;
 
 mod notify;
 mod tray;
+mod whole;

@@ -13,7 +13,7 @@ use pilotlight::domain::{
     Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
 };
 use pilotlight::engine::Clock;
-use pilotlight::wire::{AgentFacts, Check, Event, Graph, Mode, Process, Ps, Samples, Status, Why};
+use pilotlight::wire::{AgentFacts, Check, Event, Graph, Process, Ps, Samples, Status, Why};
 
 use crate::sample::{NOW, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
 
@@ -42,7 +42,7 @@ fn status_of(picture: &Snapshot) -> Status {
         config: PathBuf::from("/home/dev/shop/services.json"),
         state_dir: PathBuf::from("/home/dev/.local/state/pilotlight/shop"),
         since: SystemTime::UNIX_EPOCH,
-        mode: Mode::Tray,
+        has_tray: Arc::new(true.into()),
         dashboard: None,
     };
     let sample = |view: &Arc<ServiceView>| Some((view.id.clone(), processes(view.pid?)));
