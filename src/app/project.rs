@@ -82,7 +82,8 @@ impl Project {
                 Some(reading) => {
                     let alone = judge(reading);
                     problems.extend(alone.problems.into_iter().map(as_alone));
-                    ids.extend(alone.catalog.services.into_keys());
+                    // What a service needs from other files does not make it less defined in this one.
+                    ids.extend(alone.catalog.services.into_keys().chain(alone.invalid));
                 }
                 None => {
                     let place = domain::Place::whole(&Arc::from(&*name));

@@ -133,6 +133,14 @@ impl ServiceDiff {
         self.live.is_empty() && self.restart.is_empty()
     }
 
+    /// Whether what had failed may fare better now: something about its running differs, and not only how it is shown
+    /// or what others export.
+    pub fn deserves_a_new_try(&self) -> bool {
+        const OF_ITS_RUNNING: [&str; 8] =
+            ["enabled", "auto_start", "type", "health", "depends_on", "restart", "stop", "one_shot"];
+        !self.restart.is_empty() || self.live.iter().any(|field| OF_ITS_RUNNING.contains(&field.as_str()))
+    }
+
     fn kinds(&mut self, old: &Kind, new: &Kind) {
         match (old, new) {
             (Kind::Process(old), Kind::Process(new)) => self.spawns(old, new),

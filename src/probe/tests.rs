@@ -1,3 +1,5 @@
+//! The probes against real sockets, programs and servers.
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};

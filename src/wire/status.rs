@@ -117,6 +117,8 @@ pub struct Service {
     pub id: String,
     /// Its name.
     pub name: String,
+    /// What it is, in a sentence or two.
+    pub description: Option<String>,
     /// The key of its group.
     pub group: Option<String>,
     /// Its type.
@@ -251,6 +253,7 @@ impl Service {
         Self {
             id: view.id.to_string(),
             name: service.display.name.clone(),
+            description: service.display.description.clone(),
             group: service.display.group.clone(),
             kind: service.type_name.clone(),
             source: service.place.file.to_string(),

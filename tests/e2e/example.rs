@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, free_port};
 
 #[test]
 fn the_shipped_example_turns_green_by_itself_and_shows_a_failure() {
@@ -13,6 +13,9 @@ fn the_shipped_example_turns_green_by_itself_and_shows_a_failure() {
     for entry in fs::read_dir(format!("{source}/services.d")).expect("it is shipped") {
         let entry = entry.expect("it can be listed");
         fs::copy(entry.path(), desk.project("services.d").join(entry.file_name())).expect("the desk is ours");
+    }
+    for name in ["DB_PORT", "BACKEND_PORT", "GENERATION_API_PORT", "FRONTEND_PORT"] {
+        desk.set(name, free_port().to_string());
     }
     let check = desk.json(&["check", "--json"]);
     assert_eq!(check["problems"], serde_json::json!([]), "the example is clean");

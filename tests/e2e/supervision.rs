@@ -133,7 +133,9 @@ fn a_crash_loop_fails_with_its_reason_and_why_tells_it_with_the_last_lines() {
     });
     desk.save("services.d/bad.json", &bad.to_string());
     desk.start_agent();
-    let err = desk.fails(1, &["start", "bad"]);
+    desk.ok(&["start", "bad", "--no-wait"]);
+    desk.until_service("bad", "process", "failed");
+    let err = desk.fails(1, &["wait", "bad"]);
     assert!(err.contains("exited with code 3"), "{err}");
     let why = desk.json(&["why", "bad", "--json"]);
     assert_eq!(why["process"], "failed");

@@ -3,6 +3,7 @@
 //! The laws that hold at every moment are checked by the [`world`] itself whenever an order is given; here stand the
 //! stories, and what must be true once the dust has settled.
 
+mod edges;
 mod stories;
 mod world;
 

@@ -101,6 +101,7 @@ fn a_dependency_that_crashes_does_not_halt_its_dependents() {
     let mut world = running_chain();
     let (api, web) = (world.pid("api"), world.pid("web"));
     world.crash(&id("db"), Exit::Signal(9));
+    world.pass(second(1));
     assert!(world.pass_until(second(30), |world| world.snapshot().light == Light::Green));
     assert_eq!((world.pid("api"), world.pid("web")), (api, web));
     assert_eq!(world.snapshot().service("db").expect("it is defined").restarts, 1);

@@ -4,7 +4,7 @@
 //! moment that would have broken one is gone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +80,8 @@ pub struct World {
     pub children: BTreeMap<RunId, Child>,
     /// Ports that strangers listen on, and whether they work.
     pub strangers: BTreeMap<u16, bool>,
+    /// Ports whose stranger has passed its last probe.
+    strangers_passed: BTreeSet<u16>,
     pub intent: Intent,
     pub notices: Vec<Notice>,
     pub answers: BTreeMap<u64, Answer>,
@@ -120,6 +122,7 @@ impl World {
             behaviours: BTreeMap::new(),
             children: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            strangers_passed: BTreeSet::new(),
             intent: Intent::new(),
             notices: Vec::new(),
             answers: BTreeMap::new(),
@@ -403,10 +406,15 @@ impl World {
             child.has_passed |= !matches!(behaviour.health, Outcome::Fail(_));
             return behaviour.health;
         }
-        let port = self.snapshot().service(order.id.as_str()).and_then(|view| view.service.port);
-        match port.and_then(|port| self.strangers.get(&port)) {
-            Some(true) => Outcome::Pass,
-            Some(false) | None => refused(),
+        let Some(port) = self.snapshot().service(order.id.as_str()).and_then(|view| view.service.port) else {
+            return refused();
+        };
+        if self.strangers.get(&port) == Some(&true) {
+            self.strangers_passed.insert(port);
+            Outcome::Pass
+        } else {
+            self.strangers_passed.remove(&port);
+            refused()
         }
     }
 
@@ -453,7 +461,7 @@ impl World {
             let child = self.children.values().find(|child| child.id == dependency.id && child.main && !child.ending);
             let needed = snapshot.service(dependency.id.as_str());
             let port = needed.and_then(|view| view.service.port);
-            let stranger = port.is_some_and(|port| self.strangers.contains_key(&port));
+            let stranger = port.is_some_and(|port| self.strangers_passed.contains(&port));
             let completed = self.completed.get(&dependency.id).copied().unwrap_or_default();
             let has_probes = needed.is_some_and(|view| !view.service.probes.is_empty());
             let there = match dependency.condition {
@@ -487,6 +495,6 @@ impl World {
     }
 }
 
-fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
+pub fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
     Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }

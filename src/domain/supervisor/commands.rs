@@ -2,7 +2,8 @@
 
 use super::Supervisor;
 use super::fleet::is_counted;
-use super::unit::{Phase, Unit};
+use super::phase::Phase;
+use super::unit::Unit;
 use crate::domain::{
     Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
 };
@@ -131,7 +132,10 @@ impl Supervisor {
     }
 
     fn shut_down(&mut self, shutdown: Shutdown) {
-        if self.closing.is_none() || shutdown == Shutdown::Now {
+        if self.closing == Some(Shutdown::Keep) {
+            // Who was told to leave the services running does so, however often it is told to end.
+            self.is_hasty |= shutdown == Shutdown::Now;
+        } else if self.closing.is_none() || shutdown == Shutdown::Now {
             self.closing = Some(shutdown);
             self.redraw = true;
             self.record("shutdown", "the agent ends".to_owned());

@@ -50,6 +50,13 @@ impl Fleet {
         self.dependents.get(index).map_or(&[], Vec::as_slice)
     }
 
+    /// The ids of those that directly depend on `id`.
+    pub fn direct_dependents(&self, id: &ServiceId) -> impl Iterator<Item = &ServiceId> {
+        let index = self.units.get_index_of(id);
+        let dependents = index.map_or(&[][..], |index| self.dependents(index));
+        dependents.iter().map(|index| &self.at(*index).service.id)
+    }
+
     /// The unit at `index`, which comes from this fleet.
     pub fn at(&self, index: usize) -> &Unit {
         &self.units[index]

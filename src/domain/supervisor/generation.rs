@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::unit::{Input, Orders, Phase, Unit};
+use super::phase::{Input, Phase};
+use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
 use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
 
@@ -28,17 +29,15 @@ impl Supervisor {
                     let returns = unit.removed;
                     let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
                     unit.define(service);
-                    if returns
-                        || redefined.is_some_and(|(_, diff)| diff.live != ["display"] || !diff.restart.is_empty())
-                    {
+                    if returns || redefined.is_some_and(|(_, diff)| diff.deserves_a_new_try()) {
                         unit.renew(redefined.is_some_and(|(_, diff)| !diff.restart.is_empty()));
                     }
                     if service.probes != live_before
-                        && let Some((_, board)) = unit.board_mut()
+                        && let Some((_, board)) = unit.phase.board_mut()
                     {
                         board.replace(&service.probes, now);
                     }
-                    self.deadlines.set(id, unit.next_deadline());
+                    self.deadlines.set(id, unit.phase.next_deadline());
                 }
                 None => {
                     self.fleet.units.insert(id.clone(), Unit::new(service));
@@ -84,7 +83,7 @@ impl Supervisor {
     fn take_over(&mut self, now: Moment, unsettled: bool, invalid: &BTreeSet<ServiceId>) {
         for found in self.strays.take_found() {
             let id = found.id.clone();
-            let is_needed = !self.fleet.needed_by(&id).is_empty();
+            let needed_by = self.fleet.direct_dependents(&id).next().cloned();
             let known = self.fleet.units.get_mut(&id).filter(|unit| matches!(unit.service.kind, Kind::Process(_)));
             match known {
                 Some(unit) if !unit.is_live() => {
@@ -92,10 +91,10 @@ impl Supervisor {
                     unit.adopt(now, &found, &mut orders);
                     // What was brought along stays up until it is stopped; by whom is not remembered.
                     let unpinned = !unit.service.auto_start && !self.intent.contains_key(&id);
-                    if unpinned && is_needed {
-                        unit.brought_by = Some(id.clone());
+                    if unpinned {
+                        unit.brought_by = needed_by;
                     }
-                    self.deadlines.set(&id, unit.next_deadline());
+                    self.deadlines.set(&id, unit.phase.next_deadline());
                 }
                 // It may be defined where it can't be read now, or in a way that is not valid.
                 None if unsettled || invalid.contains(&id) => self.strays.keep(found),
@@ -107,7 +106,8 @@ impl Supervisor {
     /// Whether everything is being ended: the agent ends, and its services with it.
     pub(super) fn is_clearing(&self) -> bool {
         match self.closing {
-            Some(Shutdown::AsConfigured | Shutdown::Now) => self.catalog.agent.stop_on_exit,
+            // Before the first reading it is not known whether they are to end.
+            Some(Shutdown::AsConfigured | Shutdown::Now) => self.generation > 0 && self.catalog.agent.stop_on_exit,
             Some(Shutdown::Keep) | None => false,
         }
     }
@@ -118,17 +118,20 @@ impl Supervisor {
         for id in live.collect::<Vec<_>>() {
             self.step_unit(now, &id, Input::Kill);
         }
+        self.strays.kill_all(now, &mut self.effects);
     }
 }
 
 impl Unit {
     /// A changed definition starts anew what had failed, and what had completed if it would be spawned differently.
     fn renew(&mut self, spawns_differently: bool) {
-        match self.phase {
+        match &mut self.phase {
             Phase::Failed(_) | Phase::Backoff(_) => self.start_afresh(),
             Phase::Completed | Phase::Rested if spawns_differently => self.start_afresh(),
             // What is only looked at is looked at anew.
             Phase::Watching(..) | Phase::Foreign(_) if spawns_differently => self.phase = Phase::Idle,
+            // How a run of the old definition ends says nothing about the new one.
+            Phase::Stopping(ending) if spawns_differently => ending.asked = true,
             Phase::Idle
             | Phase::Completed
             | Phase::Rested
@@ -155,6 +158,8 @@ struct Stray {
     id: ServiceId,
     run: RunId,
     deadline: Moment,
+    is_killed: bool,
+    is_beyond_us: bool,
 }
 
 impl Strays {
@@ -175,7 +180,13 @@ impl Strays {
 
     fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
         effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term });
-        self.ending.push(Stray { id: found.id, run: found.run, deadline: now + STRAY_PATIENCE });
+        self.ending.push(Stray {
+            id: found.id,
+            run: found.run,
+            deadline: now + STRAY_PATIENCE,
+            is_killed: false,
+            is_beyond_us: false,
+        });
     }
 
     /// Ends also what was kept for definitions that can't be read.
@@ -187,7 +198,7 @@ impl Strays {
 
     /// Whether anything is left.
     pub fn are_left(&self) -> bool {
-        !self.found.is_empty() || !self.ending.is_empty()
+        !self.found.is_empty() || self.ending.iter().any(|stray| !stray.is_beyond_us)
     }
 
     /// Services of which an earlier run still ends.
@@ -198,7 +209,13 @@ impl Strays {
     /// Takes note of an end; true if the run was a stray one.
     pub fn exited(&mut self, run: &RunId, left: u32) -> bool {
         // A run that is kept for a definition which can't be read may end meanwhile.
-        self.found.retain(|found| found.run != *run || left > 0);
+        self.found.retain_mut(|found| {
+            let is_it = found.run == *run;
+            if is_it {
+                found.pid = None;
+            }
+            !is_it || left > 0
+        });
         let Some(at) = self.ending.iter().position(|stray| stray.run == *run) else { return false };
         if left == 0 {
             self.ending.swap_remove(at);
@@ -206,9 +223,26 @@ impl Strays {
         true
     }
 
+    /// Takes note that a stray run could not even be killed: nobody waits for it any more.
+    pub fn kill_failed(&mut self, run: &RunId) {
+        for stray in self.ending.iter_mut().filter(|stray| stray.run == *run) {
+            stray.is_beyond_us = true;
+        }
+    }
+
+    /// Kills everything at once.
+    pub fn kill_all(&mut self, now: Moment, effects: &mut Vec<Effect>) {
+        self.end_all(now, effects);
+        for stray in self.ending.iter_mut().filter(|stray| !stray.is_killed) {
+            stray.deadline = now;
+        }
+        self.step(now, effects);
+    }
+
     /// Kills what has had its time.
     pub fn step(&mut self, now: Moment, effects: &mut Vec<Effect>) {
         for stray in self.ending.iter_mut().filter(|stray| stray.deadline <= now) {
+            stray.is_killed = true;
             stray.deadline = now + STRAY_PATIENCE;
             effects.push(Effect::Kill { run: stray.run.clone() });
         }

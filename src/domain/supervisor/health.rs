@@ -15,6 +15,8 @@ pub struct Board {
     /// The number of the first lane: probes that replace others get numbers of their own, so that an answer which was
     /// still awaited from one of the others counts for none.
     base: usize,
+    /// When the run began.
+    started: Moment,
     /// Failures before this moment do not count, as long as the run has not been healthy.
     grace_until: Moment,
     /// Since when all probes have been passing.
@@ -43,11 +45,11 @@ struct Lane {
 impl Board {
     /// A board for a run that began at `started`; the probes are due at once. `initial` is what is known before.
     pub fn new(probes: &[Arc<Probe>], started: Moment, now: Moment, initial: HealthState, phase: u64) -> Self {
-        let grace = probes.iter().map(|probe| probe.grace).max().unwrap_or_default();
+        let grace = longest_grace(probes);
         let lanes = probes.iter().map(|probe| Lane::new(probe, now)).collect::<Vec<_>>();
         let healthy_since = lanes.is_empty().then_some(now);
         let settled = lanes.is_empty();
-        Self { lanes, base: 0, grace_until: started + grace, healthy_since, settled, initial, phase }
+        Self { lanes, base: 0, started, grace_until: started + grace, healthy_since, settled, initial, phase }
     }
 
     /// Takes over other probes for the same run; what is unchanged keeps its verdict.
@@ -66,13 +68,15 @@ impl Board {
                 None => Lane::new(probe, now),
             })
             .collect();
+        self.grace_until = self.started + longest_grace(probes);
         self.note_healthy(now);
     }
 
     /// Gives every budget anew: after a sleep nothing that was late counts.
     pub fn forgive(&mut self, now: Moment) {
-        let grace = self.lanes.iter().map(|lane| lane.probe.grace).max().unwrap_or_default();
         if !self.settled {
+            let grace = self.grace_until.since(self.started);
+            self.started = now;
             self.grace_until = now + grace;
         }
         for lane in &mut self.lanes {
@@ -168,6 +172,10 @@ impl Board {
         }
         self.settled |= healthy;
     }
+}
+
+fn longest_grace(probes: &[Arc<Probe>]) -> Duration {
+    probes.iter().map(|probe| probe.grace).max().unwrap_or_default()
 }
 
 impl Lane {

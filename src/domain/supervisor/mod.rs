@@ -9,6 +9,7 @@ mod fleet;
 mod generation;
 mod health;
 mod notices;
+mod phase;
 mod plan;
 mod restart;
 #[cfg(test)]
@@ -23,8 +24,9 @@ use std::sync::Arc;
 use self::fleet::Fleet;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
+use self::phase::{Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
-use self::unit::{Input, Orders, Phase};
+use self::unit::Orders;
 use super::catalog::Ledger;
 use super::{
     Accepted, Catalog, Command, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId,
@@ -45,6 +47,8 @@ pub struct Supervisor {
     notices: NoticeBoard,
     reads: Reads,
     closing: Option<Shutdown>,
+    /// Whether it was asked to end, and asked again, with services that stay.
+    is_hasty: bool,
     has_exited: bool,
     /// Which services are told to faces anew.
     dirty: BTreeSet<ServiceId>,
@@ -74,6 +78,7 @@ impl Supervisor {
             notices: NoticeBoard::default(),
             reads: Reads::default(),
             closing: None,
+            is_hasty: false,
             has_exited: false,
             dirty: BTreeSet::new(),
             redraw: false,
@@ -119,7 +124,10 @@ impl Supervisor {
                     self.step(now, &run, Input::Ended);
                 }
             }
-            Event::KillFailed { run, pids } => self.step(now, &run, Input::KillFailed(pids)),
+            Event::KillFailed { run, pids } => {
+                self.strays.kill_failed(&run);
+                self.step(now, &run, Input::KillFailed(pids));
+            }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
             Event::Resumed => self.resume(now),
             Event::Commanded { ticket, command } => {
@@ -142,7 +150,7 @@ impl Supervisor {
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
-        if self.is_clearing() && self.generation > 0 {
+        if self.is_clearing() {
             self.strays.end_all(now, &mut self.effects);
         }
         self.strays.step(now, &mut self.effects);
@@ -189,7 +197,7 @@ impl Supervisor {
     }
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
-        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.concerns(run)).map(|(id, _)| id.clone());
+        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.phase.concerns(run)).map(|(id, _)| id.clone());
         if let Some(id) = concerned {
             self.step_unit(now, &id, input);
         }
@@ -202,7 +210,7 @@ impl Supervisor {
             self.replan = true;
             self.dirty.insert(id.clone());
         }
-        self.deadlines.set(id, unit.next_deadline());
+        self.deadlines.set(id, unit.phase.next_deadline());
     }
 
     fn plan(&mut self, now: Moment) {
@@ -245,12 +253,12 @@ impl Supervisor {
     /// A sleep of the machine gives every budget anew.
     fn resume(&mut self, now: Moment) {
         for (id, unit) in &mut self.fleet.units {
-            if let Some((_, board)) = unit.board_mut() {
+            if let Some((_, board)) = unit.phase.board_mut() {
                 board.forgive(now);
             }
-            self.deadlines.set(id, unit.next_deadline());
+            self.deadlines.set(id, unit.phase.next_deadline());
         }
-        self.notices.forgive();
+        self.notices.forgive(now);
         self.record("resumed", "the machine slept".to_owned());
         self.read_sources("the machine slept".to_owned());
     }
@@ -316,7 +324,7 @@ impl Supervisor {
         let Some(closing) = self.closing else { return };
         let stops = self.is_clearing();
         // Before the first reading it is not known what to do with what an earlier agent has left.
-        let unread = self.generation == 0 && closing == Shutdown::AsConfigured;
+        let unread = self.generation == 0 && closing == Shutdown::AsConfigured && self.strays.are_left();
         let stray = stops && self.strays.are_left();
         let busy = unread
             || stray
@@ -332,7 +340,7 @@ impl Supervisor {
                 | Phase::Foreign(_)
                 | Phase::Watching(..) => false,
             });
-        if !self.has_exited && !busy {
+        if !self.has_exited && (!busy || self.is_hasty) {
             self.has_exited = true;
             self.effects.push(Effect::Exit);
         }

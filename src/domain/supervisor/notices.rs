@@ -15,6 +15,9 @@ use crate::domain::{
 /// How long a trouble is held back for others to join it.
 const JOIN: Duration = Duration::from_secs(1);
 
+/// How much longer a trouble is held back that was there before the machine slept.
+const AFTER_SLEEP: Duration = Duration::from_secs(10);
+
 /// From so many troubles at once on they are one notification.
 const BURST: usize = 3;
 
@@ -30,6 +33,8 @@ pub struct Board {
     paused: bool,
     muted: BTreeMap<ServiceId, Moment>,
     tracks: BTreeMap<ServiceId, Track>,
+    /// Those that were told together, until all of them are well.
+    burst: BTreeSet<ServiceId>,
     sources: Sources,
 }
 
@@ -89,9 +94,9 @@ impl Board {
     }
 
     /// After a sleep: what has not been told yet must show itself again.
-    pub fn forgive(&mut self) {
-        for track in self.tracks.values_mut() {
-            track.pending = None;
+    pub fn forgive(&mut self, now: Moment) {
+        for track in self.tracks.values_mut().filter(|track| track.pending.is_some()) {
+            track.pending = Some(now + AFTER_SLEEP);
         }
     }
 
@@ -117,6 +122,7 @@ impl Board {
             }
         }
         self.tracks.retain(|id, _| new.service(id.as_str()).is_some());
+        self.burst.retain(|id| new.service(id.as_str()).is_some_and(|view| view.light != Light::Gray));
         if !Arc::ptr_eq(&self.sources.seen, &new.problems) {
             self.sources.look(&new.problems);
         }
@@ -128,7 +134,7 @@ impl Board {
         self.muted.retain(|_, until| *until > now);
         self.tell_recoveries(now, snapshot, silent, notices);
         self.tell_troubles(now, snapshot, silent, notices);
-        if let Some(notice) = self.sources.tell()
+        if let Some(notice) = self.sources.tell(silent)
             && !silent
         {
             notices.push(notice);
@@ -144,16 +150,14 @@ impl Board {
     fn tell_recoveries(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, notices: &mut Vec<Notice>) {
         let is_green = |id: &ServiceId| snapshot.service(id.as_str()).is_some_and(|view| view.light == Light::Green);
         // Those that were told together are told to be well together.
-        let together = self.tracks.iter().filter(|(_, track)| track.told == Some(Told::Together));
-        let together = together.map(|(id, _)| id.clone()).collect::<Vec<_>>();
-        if !together.is_empty() && together.iter().all(is_green) {
-            together.iter().filter_map(|id| self.tracks.get_mut(id).map(|track| track.told = None)).for_each(drop);
+        if !self.burst.is_empty() && self.burst.iter().all(is_green) {
+            let ids = std::mem::take(&mut self.burst);
             if !silent {
                 notices.push(Notice {
                     key: NoticeKey::Burst,
                     urgency: Urgency::Low,
                     title: "All of them have recovered".to_owned(),
-                    body: together.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", "),
+                    body: ids.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", "),
                     service: None,
                 });
             }
@@ -161,8 +165,8 @@ impl Board {
         for (id, track) in &mut self.tracks {
             let alone = match track.told {
                 Some(Told::Alone) => true,
-                Some(Told::Silently) => false,
-                Some(Told::Together) | None => continue,
+                Some(Told::Silently | Told::Together) => false,
+                None => continue,
             };
             let Some(view) = snapshot.service(id.as_str()).filter(|view| view.light == Light::Green) else { continue };
             track.told = None;
@@ -186,7 +190,12 @@ impl Board {
         for (id, track) in &mut self.tracks {
             let Some(since) = track.pending else { continue };
             let Some(view) = snapshot.service(id.as_str()) else { continue };
-            track.covered = has_troubled_need(view, snapshot);
+            let was_covered = std::mem::replace(&mut track.covered, has_troubled_need(view, snapshot));
+            if was_covered && !track.covered {
+                // What it needs is well again: now it is its own turn to recover.
+                track.pending = Some(now);
+                continue;
+            }
             // Who joins within the time of the first is told with it.
             if !track.covered && since <= now {
                 due.push(Arc::clone(view));
@@ -197,6 +206,7 @@ impl Board {
             let Some(track) = self.tracks.get_mut(&view.id) else { continue };
             track.pending = None;
             let was_flapping = track.is_flapping(now);
+            track.times.retain(|told| now.since(*told) < FLAP_WINDOW);
             track.times.push_back(now);
             let hushed = silent || !view.service.notify || self.muted.contains_key(&view.id) || was_flapping;
             track.told = Some(if hushed { Told::Silently } else { Told::Alone });
@@ -215,6 +225,7 @@ impl Board {
             if let Some(track) = self.tracks.get_mut(&view.id) {
                 track.told = Some(Told::Together);
             }
+            self.burst.insert(view.id.clone());
         }
         let lines = loud.iter().take(8).map(|view| format!("{}: {}", view.service.display.name, view.reason));
         let mut lines = lines.collect::<Vec<_>>();
@@ -248,7 +259,7 @@ impl Sources {
         }
     }
 
-    fn tell(&mut self) -> Option<Notice> {
+    fn tell(&mut self, silent: bool) -> Option<Notice> {
         if !std::mem::take(&mut self.is_new) {
             return None;
         }
@@ -263,7 +274,7 @@ impl Sources {
                 None
             };
         };
-        self.is_told = true;
+        self.is_told = !silent;
         let place = first.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         let title = match self.errors.len() {
             1 => "The configuration has an error".to_owned(),
@@ -287,7 +298,11 @@ fn has_troubled_need(view: &ServiceView, snapshot: &Snapshot) -> bool {
             continue;
         }
         let Some(needed) = snapshot.service(id.as_str()) else { continue };
-        if needed.counted && needed.wanted && !matches!(needed.light, Light::Green | Light::Gray) {
+        let is_on_its_way = matches!(
+            needed.process,
+            ProcessState::Starting | ProcessState::Backoff | ProcessState::Stopping | ProcessState::Waiting
+        );
+        if needed.counted && needed.wanted && (needed.light == Light::Red || is_on_its_way) {
             return true;
         }
         open.extend(needed.service.depends_on.iter().map(|dependency| dependency.id.clone()));

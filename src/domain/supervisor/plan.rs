@@ -4,7 +4,8 @@
 //! soon as what it needs is there, so that waves run in parallel. Each answer carries its reasons.
 
 use super::fleet::{Fleet, is_counted};
-use super::unit::{Phase, Unit};
+use super::phase::Phase;
+use super::unit::Unit;
 use super::verdict::Verdict;
 use crate::domain::{Blocker, Condition, HealthState, Intent, Kind, Moment, ServiceId, WantedBy};
 
@@ -57,10 +58,15 @@ impl Question<'_> {
             }
         }
         for &index in self.fleet.order().iter().rev() {
+            let unit = self.fleet.at(index);
+            if !verdicts[index].is_wanted()
+                && let Some(by) = self.lingering(unit)
+            {
+                verdicts[index].wanted_by = by;
+            }
             if !verdicts[index].is_wanted() {
                 continue;
             }
-            let unit = self.fleet.at(index);
             for dependency in &unit.service.depends_on {
                 let Some((target, _, needed)) = self.fleet.units.get_full(&dependency.id) else { continue };
                 if !verdicts[target].is_wanted() && self.may_be_wanted(needed) && !self.is_off(&dependency.id) {
@@ -81,7 +87,13 @@ impl Question<'_> {
         if unit.service.auto_start || matches!(unit.service.kind, Kind::External) {
             return Some(WantedBy::AutoStart);
         }
-        unit.brought_by.clone().map(WantedBy::Dependency)
+        None
+    }
+
+    /// Who has brought it along; it stays up until it is stopped.
+    fn lingering(&self, unit: &Unit) -> Option<WantedBy> {
+        let may_stay = self.may_be_wanted(unit) && !self.is_off(&unit.service.id);
+        unit.brought_by.clone().filter(|_| may_stay).map(WantedBy::Dependency)
     }
 
     fn may_be_wanted(&self, unit: &Unit) -> bool {
@@ -218,6 +230,7 @@ impl Question<'_> {
                 None => "is to be started again".to_owned(),
             }),
             Phase::Failed(text) => Some(format!("failed: {text}")),
+            Phase::Rested if condition == Condition::Completed => None,
             Phase::Rested => Some("exited by itself".to_owned()),
             Phase::Idle if verdict.is_wanted() => Some("is waiting".to_owned()),
             Phase::Idle => Some("is not running".to_owned()),
@@ -256,7 +269,8 @@ impl Question<'_> {
     fn is_needed_by_the_ending(&self, index: usize, verdicts: &[Verdict]) -> bool {
         self.fleet.dependents(index).iter().any(|&dependent| {
             let unit = self.fleet.at(dependent);
-            unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit)
+            let lives = unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit);
+            lives || self.straying.contains(&unit.service.id)
         })
     }
 

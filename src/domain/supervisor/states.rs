@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Board;
-use super::unit::{Ending, Input, Life, Orders, Phase, Stranger, Unit};
+use super::phase::{Ending, Input, Life, Phase, Stranger};
+use super::unit::{Orders, Unit};
 use crate::domain::{
     Check, Display, Effect, Exit, HealthState, Kind, Moment, Outcome, Place, PortHolder, Probe, RestartPolicy, RunId,
     Service, ServiceId, Spawn, StopPolicy,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Board;
+use super::phase::{Ending, Input, Life, Phase, Stranger};
 use super::restart::{End, History, Next};
 use super::verdict::Verdict;
 use crate::domain::{
@@ -46,125 +47,6 @@ pub struct Unit {
     pub verdict: Verdict,
     /// What faces see, as last published.
     pub view: Option<Arc<ServiceView>>,
-}
-
-/// Where a service's process is.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Phase {
-    /// There is none, and nothing speaks against one.
-    Idle,
-    /// It ended by itself with success, and rests.
-    Rested,
-    /// A one-shot that succeeded.
-    Completed,
-    /// It ended and is not tried again, and why.
-    Failed(String),
-    /// It ended and is tried again then.
-    Backoff(Moment),
-    /// It has been ordered; with the stranger that had its port when it was last tried.
-    Spawning(RunId, Arc<Spawn>, Option<Box<Stranger>>),
-    /// It lives.
-    Up(Box<Life>),
-    /// It is ending.
-    Stopping(Box<Ending>),
-    /// Another process has its port.
-    Foreign(Box<Stranger>),
-    /// It is not ours to run: it is only looked at.
-    Watching(RunId, Box<Board>),
-}
-
-/// A living run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Life {
-    /// Its id.
-    pub run: RunId,
-    /// Its main process.
-    pub pid: u32,
-    /// When it began.
-    pub started: Moment,
-    /// Whether an earlier agent began it.
-    pub adopted: bool,
-    /// The hash of what was spawned; `None` if no record tells.
-    pub spawn_hash: Option<String>,
-    /// What was spawned; `None` if an earlier agent did.
-    pub spawn: Option<Arc<Spawn>>,
-    /// Its health.
-    pub board: Board,
-}
-
-/// A run that is ending.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ending {
-    /// Its id.
-    pub run: RunId,
-    /// Its main process, while it lives.
-    pub pid: Option<u32>,
-    /// When it began.
-    pub started: Moment,
-    /// Whether an earlier agent began it.
-    pub adopted: bool,
-    /// Whether it ends because we asked; else its main process ended by itself, and the rest follows.
-    pub asked: bool,
-    /// When the patience with it (or with the killing of it) ends.
-    pub deadline: Moment,
-    /// Whether it has been killed.
-    pub killed: bool,
-    /// What survived being killed.
-    pub survivors: Vec<u32>,
-    /// How its main process ended.
-    pub exit: Option<Exit>,
-    /// How long it had been healthy.
-    pub healthy_for: Duration,
-}
-
-/// Somebody else on the service's own port.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Stranger {
-    /// The name under which it is probed.
-    pub watch: RunId,
-    /// Who it is.
-    pub holder: PortHolder,
-    /// Whether it works.
-    pub board: Board,
-    /// When the port is looked at again.
-    pub recheck: Moment,
-}
-
-/// What can befall a unit.
-#[derive(Clone, Debug)]
-pub enum Input {
-    /// The planner starts it, under this run id.
-    Start(RunId),
-    /// The planner stops it.
-    Stop,
-    /// The agent ends at once.
-    Kill,
-    /// Its process lives.
-    Spawned(u32),
-    /// There is no process.
-    SpawnFailed {
-        /// Why.
-        error: String,
-        /// Whether trying again is of no use.
-        lasting: bool,
-    },
-    /// Another process has its port.
-    PortTaken(PortHolder),
-    /// Its main process ended.
-    Exited {
-        /// How.
-        exit: Exit,
-        /// How many others of its tree are left.
-        left: u32,
-    },
-    /// Nothing of it is left.
-    Ended,
-    /// These survived.
-    KillFailed(Vec<u32>),
-    /// A probe was answered.
-    Probed(usize, Outcome),
-    /// A deadline may have passed.
-    Time,
 }
 
 /// Where a unit's orders go.
@@ -217,16 +99,12 @@ impl Unit {
 
     /// Whether something of ours runs, or is about to.
     pub fn is_live(&self) -> bool {
-        match self.phase {
-            Phase::Spawning(..) | Phase::Up(_) | Phase::Stopping(_) => true,
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Foreign(_)
-            | Phase::Watching(..) => false,
-        }
+        self.phase.is_live()
+    }
+
+    /// The board that tells the health, if there is one.
+    pub fn board(&self) -> Option<&Board> {
+        self.phase.board()
     }
 
     /// Whether the living run is not what the definition in use would spawn.
@@ -245,79 +123,16 @@ impl Unit {
         }
     }
 
-    /// Whether facts of `run` are about what this unit is now. The one place where late facts are dropped.
-    pub fn concerns(&self, run: &RunId) -> bool {
-        match &self.phase {
-            Phase::Spawning(attempt, _, stranger) => {
-                attempt == run || stranger.as_ref().is_some_and(|stranger| stranger.watch == *run)
-            }
-            Phase::Up(life) => life.run == *run,
-            Phase::Stopping(ending) => ending.run == *run,
-            Phase::Foreign(stranger) => stranger.watch == *run,
-            Phase::Watching(watch, _) => watch == run,
-            Phase::Idle | Phase::Rested | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => false,
-        }
-    }
-
-    /// The board that tells the health, if there is one.
-    pub fn board(&self) -> Option<&Board> {
-        match &self.phase {
-            Phase::Up(life) => Some(&life.board),
-            Phase::Foreign(stranger) | Phase::Spawning(_, _, Some(stranger)) => Some(&stranger.board),
-            Phase::Watching(_, board) => Some(board),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Spawning(_, _, None)
-            | Phase::Stopping(_) => None,
-        }
-    }
-
-    /// The same board, to be changed; with the name under which it is probed.
-    pub fn board_mut(&mut self) -> Option<(&RunId, &mut Board)> {
-        match &mut self.phase {
-            Phase::Up(life) => Some((&life.run, &mut life.board)),
-            Phase::Foreign(stranger) | Phase::Spawning(_, _, Some(stranger)) => {
-                Some((&stranger.watch, &mut stranger.board))
-            }
-            Phase::Watching(watch, board) => Some((watch, board)),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Spawning(_, _, None)
-            | Phase::Stopping(_) => None,
-        }
-    }
-
-    /// When this unit has something to do by itself.
-    pub fn next_deadline(&self) -> Option<Moment> {
-        let board = self.board().and_then(Board::next_deadline);
-        let own = match &self.phase {
-            Phase::Backoff(until) => Some(*until),
-            Phase::Stopping(ending) => Some(ending.deadline),
-            Phase::Foreign(stranger) => Some(stranger.recheck),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Spawning(..)
-            | Phase::Up(_)
-            | Phase::Watching(..) => None,
-        };
-        board.into_iter().chain(own).min()
-    }
-
     /// Forgets what earlier runs did: the user or a changed definition starts the service anew.
     pub fn start_afresh(&mut self) {
         self.history.clear();
         self.restarts = 0;
         self.first_cause = None;
-        if matches!(self.phase, Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested) {
-            self.phase = Phase::Idle;
+        match &mut self.phase {
+            Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested => self.phase = Phase::Idle,
+            // How it ends has no say any more.
+            Phase::Stopping(ending) => ending.asked = true,
+            Phase::Idle | Phase::Spawning(..) | Phase::Up(_) | Phase::Foreign(_) | Phase::Watching(..) => {}
         }
     }
 
@@ -478,7 +293,8 @@ impl Unit {
                 pid: None,
                 started: found.since,
                 adopted: true,
-                asked: false,
+                // How a run of another definition has ended says nothing about this one.
+                asked: found.spawn_hash.is_some() && found.spawn_hash != self.spawn_hash,
                 deadline: now + self.service.stop.timeout,
                 killed: false,
                 survivors: Vec::new(),
@@ -516,6 +332,8 @@ impl Unit {
     }
 
     fn exited(&mut self, now: Moment, exit: Exit, left: u32, orders: &mut Orders<'_>) -> bool {
+        // A new run was due anyway: how this one ends has no say.
+        let asked = self.again || self.is_stale();
         let policy = &self.service.stop;
         let signal = policy.signal;
         match &mut self.phase {
@@ -525,7 +343,7 @@ impl Unit {
                     pid: None,
                     started: life.started,
                     adopted: life.adopted,
-                    asked: false,
+                    asked,
                     deadline: now + policy.timeout,
                     killed: false,
                     survivors: Vec::new(),
@@ -620,7 +438,7 @@ impl Unit {
     }
 
     fn probed(&mut self, now: Moment, index: usize, outcome: Outcome, orders: &mut Orders<'_>) -> bool {
-        let Some((_, board)) = self.board_mut() else { return false };
+        let Some((_, board)) = self.phase.board_mut() else { return false };
         let before = (board.state(now), board.is_settled());
         let changed = board.answer(now, index, outcome);
         self.note_health(now, before.0, orders);
@@ -629,7 +447,7 @@ impl Unit {
 
     fn time(&mut self, now: Moment, orders: &mut Orders<'_>) -> bool {
         let mut changed = false;
-        if let Some((_, board)) = self.board_mut() {
+        if let Some((_, board)) = self.phase.board_mut() {
             let before = board.state(now - Duration::from_nanos(1));
             changed = board.end_grace(now);
             if changed {
@@ -662,7 +480,7 @@ impl Unit {
     pub fn probe_due(&mut self, now: Moment, orders: &mut Orders<'_>) {
         let id = self.service.id.clone();
         let spawn = self.spawn().cloned();
-        let Some((run, board)) = self.board_mut() else { return };
+        let Some((run, board)) = self.phase.board_mut() else { return };
         for (index, probe) in board.take_due(now) {
             let order = ProbeOrder { id: id.clone(), run: run.clone(), index, probe, spawn: spawn.clone() };
             orders.effects.push(Effect::Probe(order));
@@ -677,7 +495,7 @@ impl Unit {
             return;
         }
         let text = board.complaint().map_or_else(|| state.as_str().to_owned(), str::to_owned);
-        let run = self.board_mut().map(|(run, _)| run.clone());
+        let run = self.phase.board_mut().map(|(run, _)| run.clone());
         match state {
             HealthState::Healthy => self.first_cause = None,
             HealthState::Unhealthy => {

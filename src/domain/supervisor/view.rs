@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::fleet::is_counted;
-use super::unit::{Phase, Unit};
+use super::phase::Phase;
+use super::unit::Unit;
 use crate::domain::diff::changed_names;
 use crate::domain::{HealthState, Intent, Kind, Light, Moment, ProcessState, RunId, ServiceView};
 
