@@ -423,7 +423,7 @@ impl World {
             let name: Arc<str> = name.as_str().into();
             let content = match parse(&name, text) {
                 _ if text.trim().is_empty() => Content::Empty,
-                Ok(node) => Content::Parsed(node, text.as_str().into()),
+                Ok(node) => Content::Parsed(Arc::new(node), text.as_str().into()),
                 Err(problem) => Content::Broken(problem),
             };
             let role = if &*name == "services.json" { Role::Main } else { Role::DropIn };
