@@ -1,6 +1,6 @@
 //! How far the agent is from the bare system: each number is measured beside its floor, in one run.
 //!
-//! `cargo bench` prints a table. The floor does by hand, in this process, the least that the same outcome takes:
+//! `cargo bench` prints a table; `cargo bench -- idle` only what is named (of few, many and idle). The floor does by hand, in this process, the least that the same outcome takes:
 //! inotify and a spawn, a wait and a spawn, a loop of spawns. Both sides start the same program, which reports its
 //! first instruction through a named pipe. Times include that report and the files' renames on both sides.
 #![allow(clippy::unwrap_used)]
@@ -24,7 +24,10 @@ fn main() {
         return;
     }
     #[cfg(target_os = "linux")]
-    measure::everything();
+    {
+        let asked: Vec<_> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
+        measure::measure(|name| asked.is_empty() || asked.iter().any(|word| word == name));
+    }
     #[cfg(not(target_os = "linux"))]
     println!("skipped: the floor is measured with inotify and /proc, which only Linux has");
 }

@@ -21,7 +21,7 @@ fn content(name: &Arc<str>, text: &str) -> Content {
         return Content::Empty;
     }
     match parse(name, text) {
-        Ok(node) => Content::Parsed(node, text.into()),
+        Ok(node) => Content::Parsed(Arc::new(node), text.into()),
         Err(problem) => Content::Broken(problem),
     }
 }

@@ -1,5 +1,8 @@
 //! What is measured, and the table that comes of it.
 
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::DirEntry;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -22,18 +25,24 @@ const IDLE: (usize, Duration) = (100, Duration::from_secs(30));
 /// How many times the floor is good enough.
 const AIM: f64 = 3.0;
 
-/// Measures everything, and prints one table.
-pub fn everything() {
+/// Measures everything that `is_asked` for by name, and prints one table.
+pub fn measure(is_asked: impl Fn(&str) -> bool) {
     println!("{:<44} {:>10} {:>10} {:>7}   aim", "", "bare", "agent", "ratio");
-    let bare = in_new_folder(bare_drop_ins_and_crashes);
-    let agent = in_new_folder(drop_ins_and_crashes);
-    line("drop-in to first instruction (median)", median(bare.0), median(agent.0));
-    line("crash to first instruction again (median)", median(bare.1), median(agent.1));
-    let bare = in_new_folder(bare_many);
-    let agent = in_new_folder(many);
-    line(&format!("{MANY} started, to the last one's"), bare.0, agent.0);
-    line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1));
-    in_new_folder(idle);
+    if is_asked("few") {
+        let bare = in_new_folder(bare_drop_ins_and_crashes);
+        let agent = in_new_folder(drop_ins_and_crashes);
+        line("drop-in to first instruction (median)", median(bare.0), median(agent.0));
+        line("crash to first instruction again (median)", median(bare.1), median(agent.1));
+    }
+    if is_asked("many") {
+        let bare = in_new_folder(bare_many);
+        let agent = in_new_folder(many);
+        line(&format!("{MANY} started, to the last one's"), bare.0, agent.0);
+        line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1));
+    }
+    if is_asked("idle") {
+        in_new_folder(idle);
+    }
 }
 
 /// Drop-ins that each start a program, then a crash of each.
@@ -181,9 +190,9 @@ fn idle(folder: &Path) {
     agent.wait_until("all services to run", |services| services.len() == count && services.iter().all(is_healthy));
     // What the last start set going (resets of delays, threads that linger) has ended by then.
     std::thread::sleep(Duration::from_secs(15));
-    let before = wake_ups(agent.pid());
+    let before = switches(agent.pid());
     std::thread::sleep(span);
-    let woken = wake_ups(agent.pid()) - before;
+    let woken = wake_ups(&before, &switches(agent.pid()));
     let memory = proportional_kib(agent.pid());
     println!(
         "{:<44} {:>10} {woken:>10} {:>7}   0",
@@ -199,14 +208,23 @@ fn is_healthy(service: &Value) -> bool {
     service["health"] == "healthy"
 }
 
-/// How often the threads of `pid` have waited so far: each time is one wake-up.
-fn wake_ups(pid: u32) -> u64 {
-    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap();
-    threads
-        // A thread may end between the listing and the reading; its waits are over.
-        .filter_map(|thread| std::fs::read_to_string(thread.ok()?.path().join("status")).ok())
-        .map(|status| number(&status, "voluntary_ctxt_switches:"))
-        .sum()
+/// How often each thread of `pid` has given up or lost the processor so far.
+fn switches(pid: u32) -> BTreeMap<OsString, u64> {
+    let threads = std::fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(Result::unwrap);
+    let of_thread = |thread: DirEntry| {
+        // A thread may end between the listing and the reading.
+        let status = std::fs::read_to_string(thread.path().join("status")).ok()?;
+        let count = |key| number(&status, key);
+        Some((thread.file_name(), count("voluntary_ctxt_switches:") + count("nonvoluntary_ctxt_switches:")))
+    };
+    threads.filter_map(of_thread).collect()
+}
+
+/// How often threads ran between two countings: each time is one wake-up, and each thread's end another.
+fn wake_ups(before: &BTreeMap<OsString, u64>, after: &BTreeMap<OsString, u64>) -> u64 {
+    let ended = before.keys().filter(|thread| !after.contains_key(*thread)).count() as u64;
+    let run = after.iter().map(|(thread, count)| count - before.get(thread).unwrap_or(&0));
+    ended + run.sum::<u64>()
 }
 
 /// The memory of `pid` in KiB, with what is shared divided among those who share it.

@@ -91,7 +91,7 @@ impl OsProcesses {
             spawn_hash: record.as_ref().map(|record| record.spawn_hash.clone()),
             since: self.clock.now() - stat::age(since),
         };
-        self.tasks.spawn_local(self.ground.follow(Run::new(service, run, held, since, record)));
+        self.tasks.spawn_local(self.ground.follow(Run::found(service, run, held, since, record)));
         Ok(found)
     }
 

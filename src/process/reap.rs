@@ -4,8 +4,8 @@
 //! is given time first, because it may be a child that another part of the program has started and waits for itself.
 
 use std::collections::HashSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -43,27 +43,50 @@ pub(super) async fn reap(mut ends: Signal, ground: Rc<Ground>) {
     }
 }
 
+/// Whether we have no children, dead or alive, but main processes of runs.
+///
+/// Then nothing is left of a run whose main process was a child of ours and has ended: whatever of it lost its parent
+/// has become our child (or the child of another such process of it), because we are its adopter. `false` also where
+/// that can't be told.
+pub(super) fn has_no_orphans(ground: &Ground) -> bool {
+    let mains = mains(ground);
+    let listed = || listed_children().ok();
+    match (listed(), listed()) {
+        // A list can lack a child only if one before it was collected meanwhile, which the other list tells.
+        (Some(children), Some(again)) => children == again && children.iter().all(|pid| mains.contains(pid)),
+        (_, None) | (None, _) => false,
+    }
+}
+
+/// The main processes of runs that are not collected yet. As long as a child is not, nobody else can have its number.
+fn mains(ground: &Ground) -> HashSet<u32> {
+    let runs = ground.runs.borrow();
+    let followed = runs.values().filter(|run| !run.main_is_over.get());
+    followed.filter_map(|run| Some(run.main.as_ref()?.identity().pid)).collect()
+}
+
 /// Children of ours that have ended, are not collected, and are no run's main process.
 fn dead_strangers(ground: &Ground) -> Vec<Identity> {
-    // As long as a child is not collected, nobody else can have its number.
-    let mains: HashSet<u32> = {
-        let runs = ground.runs.borrow();
-        let followed = runs.values().filter(|run| !run.main_is_over.get());
-        followed.filter_map(|run| Some(run.main.as_ref()?.identity().pid)).collect()
-    };
+    let mains = mains(ground);
     let dead = |pid: u32| Stat::read(pid).ok().flatten().filter(|stat| stat.dead).map(|stat| stat.identity);
     children().into_iter().filter(|pid| !mains.contains(pid)).filter_map(dead).collect()
 }
 
 /// The children of all our threads. One that comes or goes meanwhile may be missing: its own end brings us here again.
 fn children() -> Vec<u32> {
-    let Ok(threads) = fs::read_dir("/proc/self/task") else { return Vec::new() };
-    let lists = threads.flatten().map(|thread| fs::read_to_string(thread.path().join("children")));
-    match lists.collect::<io::Result<Vec<String>>>() {
-        Ok(lists) => lists.iter().flat_map(|list| list.split_ascii_whitespace()).flat_map(str::parse).collect(),
-        // A thread that has just ended, or a kernel without these lists.
-        Err(_) => children_by_scan(),
+    // A thread that has just ended, or a kernel without these lists.
+    listed_children().unwrap_or_else(|_| children_by_scan())
+}
+
+fn listed_children() -> io::Result<Vec<u32>> {
+    let mut children = Vec::new();
+    for thread in fs::read_dir("/proc/self/task")? {
+        // Room for some hundred numbers, so that one list is not many calls.
+        let mut list = String::with_capacity(4096);
+        File::open(thread?.path().join("children"))?.read_to_string(&mut list)?;
+        children.extend(list.split_ascii_whitespace().flat_map(str::parse::<u32>));
     }
+    Ok(children)
 }
 
 fn children_by_scan() -> Vec<u32> {

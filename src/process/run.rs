@@ -10,6 +10,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, timeout};
 
 use super::end::{self, Pinned};
+use super::reap::has_no_orphans;
 use super::record::{self, RunEnd, RunRecord};
 use super::scanner::Scanner;
 use super::stat::Identity;
@@ -62,6 +63,8 @@ pub(super) struct Run {
     pub main: Option<Pinned>,
     /// The number and start of the main process, also of one that has ended before we came, if a record tells.
     former_main: Option<Identity>,
+    /// Its main process is a child of ours, so that all that descends from it does from us, too.
+    is_ours: bool,
     /// No process of it is older (clock ticks after boot).
     since: u64,
     /// What is on disk of it.
@@ -75,14 +78,21 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// A run that begins to be followed. Without `main`, a `record` may name the process that was it.
-    pub fn new(service: ServiceId, id: RunId, main: Option<Pinned>, since: u64, record: Option<RunRecord>) -> Self {
+    /// A run whose main process we have just started.
+    pub fn begun(service: ServiceId, id: RunId, main: Pinned, record: RunRecord) -> Self {
+        let since = main.identity().start;
+        Self { is_ours: true, ..Self::found(service, id, Some(main), since, Some(record)) }
+    }
+
+    /// A run of an earlier agent that begins to be followed. Without `main`, a `record` may name the process that was it.
+    pub fn found(service: ServiceId, id: RunId, main: Option<Pinned>, since: u64, record: Option<RunRecord>) -> Self {
         let former_main = record.as_ref().map(|record| Identity { pid: record.pid, start: record.start_time });
         Self {
             service,
             id,
             main,
             former_main,
+            is_ours: false,
             since,
             record: RefCell::new(record),
             known: RefCell::default(),
@@ -96,7 +106,7 @@ impl Run {
         if let Some(main) = &self.main {
             main.ended().await;
             // A child that is not collected keeps its number, and so proves its session: look first.
-            let left = self.survey(&ground).await.1;
+            let left = if self.leaves_nothing(&ground) { Vec::new() } else { self.survey(&ground).await.1 };
             let exit = main.collect();
             self.main_is_over.set(true);
             self.note_end(&ground, &exit);
@@ -189,6 +199,14 @@ impl Run {
             }
             wait = (wait * 2).min(LONGEST_WAIT);
         }
+    }
+
+    /// Whether it is certain without a look at all processes that nothing is left of it now that its main process has
+    /// ended. What a look has found before may be there by its marker alone, so then it takes another one.
+    fn leaves_nothing(&self, ground: &Ground) -> bool {
+        let main = self.main.as_ref().map(Pinned::identity);
+        let knows_only_main = self.known.borrow().iter().all(|known| Some(*known) == main);
+        self.is_ours && knows_only_main && has_no_orphans(ground)
     }
 
     /// Looks what lives of it, and remembers that.

@@ -216,6 +216,10 @@ mod tests {
         assert_eq!((value("A"), value("B"), value("C")), (Some("own"), None, Some("c")));
         assert_eq!(value("PWD"), Some("/somewhere"));
         assert_eq!((value(SERVICE), value(RUN), value(STATE_DIR)), (Some("web"), Some("r-1"), Some("/state")));
-        assert_eq!(value("PATH").map(OsString::from), std::env::var_os("PATH"));
+        let folders = |path: &OsString| std::env::split_paths(path).collect::<Vec<_>>();
+        let inherited = std::env::var_os("PATH").map(|path| folders(&path)).unwrap_or_default();
+        let own = std::env::current_exe().unwrap().parent().map(Path::to_owned).unwrap();
+        let given = environment.get(&OsString::from("PATH")).map(folders).unwrap();
+        assert!(given.starts_with(&inherited) && given.contains(&own), "{given:?}");
     }
 }

@@ -75,7 +75,8 @@ impl Stat {
 /// Running out of file descriptors or memory is an error: it must not look like a process that isn't there.
 pub(super) fn read_of(pid: u32, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let read = || -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
+        // Room for all that there is as a rule, so that one look is not many calls.
+        let mut bytes = Vec::with_capacity(4096);
         File::open(format!("/proc/{pid}/{name}"))?.take(limit).read_to_end(&mut bytes)?;
         Ok(bytes)
     };

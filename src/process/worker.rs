@@ -114,7 +114,7 @@ impl Worker {
             tracing::warn!("run of {} could not be recorded: {error}", order.id);
         }
         self.ground.tell(Event::Spawned { run: order.run.clone(), pid });
-        let life = self.ground.follow(Run::new(order.id, order.run, Some(main), start, Some(record)));
+        let life = self.ground.follow(Run::begun(order.id, order.run, main, record));
         self.task(life);
     }
 }

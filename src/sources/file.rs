@@ -5,48 +5,85 @@ use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::dotenv::variables;
 use super::parse::{MAX_SOURCE, decode, is_blank, parse};
-use super::platform;
+use super::platform::{self, Stamp};
 use super::trust::Trust;
 use crate::domain::catalog::{Content, EnvFile, is_drop_in};
 use crate::domain::{Place, Problem};
 
-/// Reads the source at `path`, which users know as `name`; `None` if there is no such file. What is worth knowing
-/// beside its contents goes to `problems`.
-pub fn source(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) -> Option<Content> {
+/// What was read of a source.
+#[derive(Clone, Debug)]
+pub struct Known {
+    /// What it holds.
+    pub content: Content,
+    /// What is worth knowing beside that.
+    pub problems: Vec<Problem>,
+    /// What is true of the file as long as it has not changed; `None` where nothing is certain to tell of a change.
+    pub stamp: Option<Stamp>,
+}
+
+impl From<Content> for Known {
+    fn from(content: Content) -> Self {
+        Self { content, problems: Vec::new(), stamp: None }
+    }
+}
+
+/// Reads the source at `path`, which users know as `name`; `None` if there is no such file. If it is certain to be what
+/// is `known` of it already, that is given back.
+pub fn source(name: &Arc<str>, path: &Path, known: Option<Known>) -> Option<Known> {
+    if let Some(known) = known
+        && known.stamp.is_some()
+        && std::fs::metadata(path).is_ok_and(|metadata| known.stamp == Some(Stamp::of(&metadata)))
+    {
+        return Some(known);
+    }
     let place = Place::whole(name);
-    let (mut file, metadata) = match open(path) {
+    let now = SystemTime::now();
+    let (file, metadata) = match open(path) {
         Ok(opened) => opened?,
-        Err(why) => return Some(Content::Broken(Problem::error(&place, why))),
+        Err(why) => return Some(Content::Broken(Problem::error(&place, why)).into()),
     };
-    match platform::trust(&file, &metadata) {
+    // Of before the reading: what changes meanwhile has another one then.
+    let stamp = Stamp::of(&metadata);
+    let stamp = stamp.is_lasting(&file, now).then_some(stamp);
+    let mut problems = Vec::new();
+    let content = judged(name, &file, &metadata, &mut problems);
+    // A failure may be the system's, and over the next time.
+    let stamp = stamp.filter(|_| matches!(content, Content::Parsed(..)));
+    Some(Known { content, problems, stamp })
+}
+
+fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<Problem>) -> Content {
+    let place = Place::whole(name);
+    match platform::trust(file, metadata) {
         Trust::Full => {}
         Trust::GroupMayWrite => {
             let note = Problem::note(&place, "the file's group may write to it");
             problems.push(note.hint("if that is not meant, run chmod g-w on it"));
         }
-        Trust::None { why, hint } => return Some(Content::Refused(Problem::error(&place, why).hint(hint))),
+        Trust::None { why, hint } => return Content::Refused(Problem::error(&place, why).hint(hint)),
     }
-    Some(match bytes(&mut file).map_err(|why| Problem::error(&place, why)).and_then(|bytes| decode(name, bytes)) {
+    match bytes(file, metadata).map_err(|why| Problem::error(&place, why)).and_then(|bytes| decode(name, bytes)) {
         Ok(text) if is_blank(&text) => Content::Empty,
         Ok(text) => match parse(name, &text) {
-            Ok(node) => Content::Parsed(node, text.into()),
+            Ok(node) => Content::Parsed(Arc::new(node), text.into()),
             Err(problem) => Content::Broken(problem),
         },
         Err(problem) => Content::Broken(problem),
-    })
+    }
 }
 
 /// Reads the variables of the file at `path`, which users know as `name`; `None` if there is no such file. Lines that
 /// say nothing go to `problems`.
 pub fn environment(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) -> Option<EnvFile> {
-    let mut file = match open(path) {
-        Ok(opened) => opened?.0,
+    let (file, metadata) = match open(path) {
+        Ok(opened) => opened?,
         Err(why) => return Some(Err(why)),
     };
-    let read = bytes(&mut file).and_then(|bytes| {
+    let read = bytes(&file, &metadata).and_then(|bytes| {
         decode(name, bytes).map_err(|problem| match problem.place {
             Some(place) if place.line > 0 => format!("{} in line {}", problem.message, place.line),
             Some(_) | None => problem.message,
@@ -122,10 +159,11 @@ fn open(path: &Path) -> Result<Option<(File, Metadata)>, String> {
     }
 }
 
-fn bytes(file: &mut File) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
+fn bytes(file: &File, metadata: &Metadata) -> Result<Vec<u8>, String> {
     // One byte more than is allowed, to tell that it is too much.
     let most = MAX_SOURCE as u64 + 1;
+    // One more than there is, so that the end is found without more room.
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len().min(most)).unwrap_or_default() + 1);
     match file.take(most).read_to_end(&mut bytes) {
         Ok(_) => Ok(bytes),
         Err(error) => Err(format!("the file can't be read: {}", reason(&error))),
@@ -138,4 +176,56 @@ fn dangling(path: &Path) -> Option<PathBuf> {
 
 fn leads_nowhere(target: &Path) -> String {
     format!("the link leads to {}, which is not there", target.display())
+}
+
+#[cfg(test)]
+#[cfg(unix)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    /// What nobody could read from a file.
+    fn known(path: &Path) -> Known {
+        let stamp = Some(Stamp::of(&std::fs::metadata(path).unwrap()));
+        Known { content: Content::Empty, problems: Vec::new(), stamp }
+    }
+
+    #[test]
+    fn what_has_not_changed_is_not_read_again_and_what_has_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, "{}").unwrap();
+        let name = Arc::from("a.json");
+        let known = known(&path);
+        let again = source(&name, &path, Some(known.clone())).unwrap();
+        assert!(matches!(again.content, Content::Empty));
+        let uncertain = Known { stamp: None, ..known.clone() };
+        assert!(matches!(source(&name, &path, Some(uncertain)).unwrap().content, Content::Parsed(..)));
+
+        std::fs::write(&path, "[1]").unwrap();
+        assert!(matches!(source(&name, &path, Some(known.clone())).unwrap().content, Content::Parsed(..)));
+        let other = folder.path().join("b.json");
+        std::fs::write(&other, "{}").unwrap();
+        std::fs::rename(&other, &path).unwrap();
+        assert!(matches!(source(&name, &path, Some(known.clone())).unwrap().content, Content::Parsed(..)));
+        std::fs::remove_file(&path).unwrap();
+        assert!(source(&name, &path, Some(known)).is_none());
+    }
+
+    #[test]
+    fn what_has_changed_just_now_may_change_unseen() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        std::fs::write(&path, "{}").unwrap();
+        let (file, metadata) = open(&path).unwrap().unwrap();
+        let stamp = Stamp::of(&metadata);
+        let now = metadata.modified().unwrap();
+        assert!(!stamp.is_lasting(&file, now));
+        assert!(!stamp.is_lasting(&file, now + Duration::from_secs(1)));
+        assert!(!stamp.is_lasting(&file, now - Duration::from_secs(100)), "the clock was set back");
+        assert!(source(&Arc::from("a.json"), &path, None).unwrap().stamp.is_none());
+        // False on a file system that is not one of this machine's own.
+        assert_eq!(stamp.is_lasting(&file, now + Duration::from_secs(3)), platform::keeps_stamps(&file));
+    }
 }

@@ -1,7 +1,7 @@
 //! One reading of everything that the catalog is made of, in an order that misses no change: first it is watched, then
 //! it is read.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -29,6 +29,8 @@ pub struct Reader {
 struct Before {
     root: Option<PathBuf>,
     sources: BTreeSet<PathBuf>,
+    /// What each source held, and how it is known again.
+    known: HashMap<PathBuf, file::Known>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
 }
@@ -67,9 +69,8 @@ impl Reader {
     /// Reads the file at `path` as if nothing else were there; `None` if it is not there either. It is called `name`, as
     /// the user calls it.
     pub fn read_alone(&mut self, name: &str, path: &Path) -> Option<Reading> {
-        let mut problems = Vec::new();
         let name = Arc::from(name);
-        let content = file::source(&name, path, &mut problems)?;
+        let file::Known { content, problems, .. } = file::source(&name, path, None)?;
         let role = if path.file_name() == self.location.main.file_name() { Role::Main } else { Role::DropIn };
         let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
         let surroundings = Arc::new(self.surroundings(&files));
@@ -112,17 +113,24 @@ impl Reader {
         listed.is_err()
     }
 
-    fn read_listed(&self, listed: &Result<Vec<file::Listed>, String>, problems: &mut Vec<Problem>) -> Vec<SourceFile> {
+    fn read_listed(
+        &mut self,
+        listed: &Result<Vec<file::Listed>, String>,
+        problems: &mut Vec<Problem>,
+    ) -> Vec<SourceFile> {
+        let mut known = std::mem::take(&mut self.before.known);
         let drop_ins = listed.iter().flatten().map(|entry| (self.location.drop_ins.join(&entry.name), Role::DropIn));
         let paths = std::iter::once((self.location.main.clone(), Role::Main)).chain(drop_ins);
-        paths
-            .filter_map(|(path, role)| {
-                let name = self.name(&path);
-                // A file that is gone since the folder was listed is simply absent.
-                let content = file::source(&name, &path, problems)?;
-                Some(SourceFile { name, path, role, content })
-            })
-            .collect()
+        let mut files = Vec::new();
+        for (path, role) in paths {
+            let name = self.name(&path);
+            // A file that is gone since the folder was listed is simply absent.
+            let Some(source) = file::source(&name, &path, known.remove(&path)) else { continue };
+            problems.extend(source.problems.iter().cloned());
+            files.push(SourceFile { name, path: path.clone(), role, content: source.content.clone() });
+            self.before.known.insert(path, source);
+        }
+        files
     }
 
     fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {

@@ -4,6 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::SystemTime;
 
 use rustix::fs::{Access, OFlags, access};
 
@@ -25,10 +26,56 @@ pub fn is_executable(path: &Path) -> bool {
 
 /// Whether what `file` says may be run in this user's name.
 pub fn trust(file: &File, metadata: &Metadata) -> Trust {
-    if has_no_modes(file) {
-        return Trust::Full;
+    match judge(metadata.uid(), metadata.mode(), rustix::process::geteuid().as_raw()) {
+        Trust::Full => Trust::Full,
+        Trust::GroupMayWrite | Trust::None { .. } if has_no_modes(file) => Trust::Full,
+        judged @ (Trust::GroupMayWrite | Trust::None { .. }) => judged,
     }
-    judge(metadata.uid(), metadata.mode(), rustix::process::geteuid().as_raw())
+}
+
+/// What tells one state of a file from every later one: which file it is, its size, and when it was last changed in any
+/// way (the time can't be set by anyone).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    file: (u64, u64),
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    /// The stamp of what `metadata` tells of.
+    pub fn of(metadata: &Metadata) -> Self {
+        Self {
+            file: (metadata.dev(), metadata.ino()),
+            size: metadata.len(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+
+    /// Whether every change of `file` from `now` on is certain to give it another stamp: what has changed just now may
+    /// change again within the same tick of the file system's clock.
+    pub fn is_lasting(&self, file: &File, now: SystemTime) -> bool {
+        /// Seconds: far more than a tick of any of their clocks.
+        const TICK: i64 = 1;
+        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let is_old = i64::try_from(since_epoch).is_ok_and(|now| self.changed.0.saturating_add(TICK) < now);
+        is_old && keeps_stamps(file)
+    }
+}
+
+/// Whether the file system is one of this machine's own, which stamps each change itself and at once.
+#[cfg(target_os = "linux")]
+pub(super) fn keeps_stamps(file: &File) -> bool {
+    /// ext2 to ext4, XFS, Btrfs, tmpfs, ZFS, F2FS, bcachefs and overlayfs: numbers from statfs(2).
+    const OWN: [u32; 8] =
+        [0xef53, 0x5846_5342, 0x9123_683e, 0x0102_1994, 0x2fc1_2fc1, 0xf2f5_2010, 0xca45_1a4e, 0x794c_7630];
+    // The number is 32 bits wide, whatever the width of the field.
+    rustix::fs::fstatfs(file).is_ok_and(|system| OWN.contains(&(system.f_type as u32)))
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(super) fn keeps_stamps(_file: &File) -> bool {
+    false
 }
 
 fn judge(owner: u32, mode: u32, me: u32) -> Trust {

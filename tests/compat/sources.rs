@@ -15,7 +15,7 @@ pub const ROOT: &str = "/srv/project";
 pub fn source(role: Role, path: &str, text: &str) -> SourceFile {
     let name: Arc<str> = path.into();
     let node = parse(&name, text).unwrap_or_else(|problem| panic!("{path}: {problem:?}"));
-    SourceFile { name, path: Path::new(ROOT).join(path), role, content: Content::Parsed(node, text.into()) }
+    SourceFile { name, path: Path::new(ROOT).join(path), role, content: Content::Parsed(Arc::new(node), text.into()) }
 }
 
 /// The main file.

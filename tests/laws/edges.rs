@@ -332,7 +332,7 @@ fn sources(services: &[(&str, &str)]) -> Event {
             path: std::path::PathBuf::from("/p").join(&*name),
             name,
             role: pilotlight::domain::catalog::Role::DropIn,
-            content: pilotlight::domain::catalog::Content::Parsed(node, text.into()),
+            content: pilotlight::domain::catalog::Content::Parsed(std::sync::Arc::new(node), text.into()),
         }
     });
     Event::SourcesRead(crate::world::reading(files.collect(), Default::default(), "begin".to_owned(), 1))

@@ -49,21 +49,17 @@ impl Groups {
         self.groups.entry(key.clone()).or_insert(Group { key, name, icon });
     }
 
-    /// Puts `service` under its heading: the one that it names itself, by key or name, else the one that names it.
-    pub fn place(&mut self, service: &mut Service) {
-        let Some(own) = service.display.group.take() else {
-            service.display.group = self.members.get(service.id.as_str()).cloned();
-            return;
-        };
-        let key = if self.groups.contains_key(&own) {
-            own
-        } else if let Some(group) = self.groups.values().find(|group| group.name == own) {
-            group.key.clone()
-        } else {
-            self.groups.insert(own.clone(), Group { key: own.clone(), name: own.clone(), icon: None });
-            own
-        };
-        service.display.group = Some(key);
+    /// The heading of `service`: the one that it names itself, by key or name, else the one that names it.
+    pub fn heading(&mut self, service: &Service) -> Option<String> {
+        let Some(own) = &service.display.group else { return self.members.get(service.id.as_str()).cloned() };
+        if self.groups.contains_key(own) {
+            return Some(own.clone());
+        }
+        if let Some(group) = self.groups.values().find(|group| group.name == *own) {
+            return Some(group.key.clone());
+        }
+        self.groups.insert(own.clone(), Group { key: own.clone(), name: own.clone(), icon: None });
+        Some(own.clone())
     }
 
     /// The headings.

@@ -96,7 +96,8 @@ mod tests {
     }
 
     fn parsed(text: &str) -> SourceFile {
-        main_file(Content::Parsed(Node { place: place(1), value: Value::Map(Vec::new()) }, text.into()))
+        let node = Node { place: place(1), value: Value::Map(Vec::new()) };
+        main_file(Content::Parsed(Arc::new(node), text.into()))
     }
 
     fn reading(files: Vec<SourceFile>) -> Reading {

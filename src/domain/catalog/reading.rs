@@ -54,8 +54,9 @@ pub enum Role {
 /// What a source holds.
 #[derive(Clone, Debug)]
 pub enum Content {
-    /// JSON, in part perhaps with mistakes of meaning; with its text, for excerpts.
-    Parsed(Node, Arc<str>),
+    /// JSON, in part perhaps with mistakes of meaning; with its text, for excerpts. What is one
+    /// and the same node as before has not changed.
+    Parsed(Arc<Node>, Arc<str>),
     /// Nothing but white space: about to be written, as a rule.
     Empty,
     /// No JSON, or unreadable; with the error. The last good version stays in use.

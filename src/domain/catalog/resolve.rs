@@ -110,7 +110,7 @@ pub fn env_files_of(files: &[SourceFile], surroundings: &Surroundings) -> Vec<Pa
     let mut open: Vec<&Node> = files
         .iter()
         .filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(node),
+            Content::Parsed(node, _) => Some(&**node),
             Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
         })
         .collect();
@@ -226,10 +226,9 @@ fn overrides<'a>(
 
 fn under_headings(mut groups: Groups, catalog: &mut Catalog) -> Vec<crate::domain::Group> {
     for service in catalog.services.values_mut() {
-        let mut placed = (**service).clone();
-        groups.place(&mut placed);
-        if placed.display.group != service.display.group {
-            *service = Arc::new(placed);
+        let heading = groups.heading(service);
+        if heading != service.display.group {
+            Arc::make_mut(service).display.group = heading;
         }
     }
     groups.into_list()

@@ -46,7 +46,7 @@ struct Standing {
 /// The last good version.
 #[derive(Debug)]
 struct Good {
-    node: Node,
+    node: Arc<Node>,
     text: Arc<str>,
     /// The ids that it defines, and since when its source has done so.
     ids: BTreeMap<ServiceId, Moment>,
@@ -101,7 +101,7 @@ impl Standings {
             chosen.unsettled |= !matches!(standing.state, State::Whole);
             chosen.problems.extend(standing.problem(now));
             if let Some(good) = &standing.good {
-                let content = Content::Parsed(good.node.clone(), Arc::clone(&good.text));
+                let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
                 chosen.files.push(SourceFile {
                     name: Arc::clone(&standing.name),
                     path: path.clone(),
@@ -171,11 +171,14 @@ impl Standing {
             Some(State::Whole | State::Refused(_) | State::Missing(_) | State::Unseen) | None => now,
         };
         let (good, state) = match &file.content {
+            Content::Parsed(node, _) if known.as_ref().is_some_and(|good| Arc::ptr_eq(&good.node, node)) => {
+                (known, State::Whole)
+            }
             Content::Parsed(node, text) => {
                 let known = known.map(|good| good.ids).unwrap_or_default();
                 let began = |id: ServiceId| known.get(&id).map_or((id.clone(), now), |began| (id.clone(), *began));
                 let ids = ids_of(file).into_iter().map(began).collect();
-                (Some(Good { node: node.clone(), text: Arc::clone(text), ids }), State::Whole)
+                (Some(Good { node: Arc::clone(node), text: Arc::clone(text), ids }), State::Whole)
             }
             Content::Empty => (known, State::Empty(since)),
             Content::Broken(problem) => (known, State::Broken(since, problem.clone())),
@@ -233,7 +236,7 @@ mod tests {
         let place = Place::whole(&"a test".into());
         let node = |value| Node { place: place.clone(), value };
         let ids = ids.iter().map(|id| node(Value::Text((*id).into()))).collect();
-        Content::Parsed(node(Value::List(ids)), "text".into())
+        Content::Parsed(Arc::new(node(Value::List(ids))), "text".into())
     }
 
     fn broken() -> Content {
@@ -256,7 +259,8 @@ mod tests {
     }
 
     fn ids_of(file: &SourceFile) -> Vec<ServiceId> {
-        let Content::Parsed(Node { value: Value::List(ids), .. }, _) = &file.content else { return Vec::new() };
+        let Content::Parsed(node, _) = &file.content else { return Vec::new() };
+        let Value::List(ids) = &node.value else { return Vec::new() };
         let ids =
             ids.iter().filter_map(|id| if let Value::Text(id) = &id.value { ServiceId::new(id).ok() } else { None });
         ids.collect()

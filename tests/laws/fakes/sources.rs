@@ -65,7 +65,7 @@ fn source(name: &str, text: &str) -> Option<SourceFile> {
     let name: Arc<str> = name.into();
     let content = match parse(&name, text) {
         _ if text.trim().is_empty() => Content::Empty,
-        Ok(node) => Content::Parsed(node, text.into()),
+        Ok(node) => Content::Parsed(std::sync::Arc::new(node), text.into()),
         Err(problem) => Content::Broken(problem),
     };
     Some(SourceFile { path: PathBuf::from("/p").join(&*name), name, role, content })
