@@ -77,7 +77,7 @@ fn every_way_of_saving_is_seen_and_nothing_restarts_without_cause() {
         desk.save("services.d/zz-marker.json", &marker);
         desk.until("the marker is read", || {
             let problems = desk.status()["problems"].as_array().map_or(0, Vec::len);
-            problems == 0 && desk.service("zz-marker")["description"] == count.to_string()
+            problems == 0 && desk.service("zz-marker")["description"] == *count.to_string()
         });
         unchanged(what);
     };

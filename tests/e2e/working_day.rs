@@ -104,7 +104,7 @@ fn a_working_day_restarts_tells_and_colours_exactly_what_it_should() {
         }
         desk.until("the edit is in use", || {
             desk.status()["generation"].as_u64().is_some_and(|now| now > generation)
-                && desk.service(name)["description"] == edit.to_string()
+                && desk.service(name)["description"] == *edit.to_string()
         });
         desk.until("its consequence has come", || starts(&desk) == expected);
     }
