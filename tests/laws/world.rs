@@ -4,7 +4,7 @@
 //! moment that would have broken one is gone.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeMap, BinaryHeap};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,8 +80,8 @@ pub struct World {
     pub children: BTreeMap<RunId, Child>,
     /// Ports that strangers listen on, and whether they work.
     pub strangers: BTreeMap<u16, bool>,
-    /// Ports whose stranger has passed its last probe.
-    strangers_passed: BTreeSet<u16>,
+    /// Ports whose stranger has passed a probe, and how many it has failed since; with three it is there no more.
+    strangers_passed: BTreeMap<u16, u32>,
     pub intent: Intent,
     pub notices: Vec<Notice>,
     pub answers: BTreeMap<u64, Answer>,
@@ -122,7 +122,7 @@ impl World {
             behaviours: BTreeMap::new(),
             children: BTreeMap::new(),
             strangers: BTreeMap::new(),
-            strangers_passed: BTreeSet::new(),
+            strangers_passed: BTreeMap::new(),
             intent: Intent::new(),
             notices: Vec::new(),
             answers: BTreeMap::new(),
@@ -410,10 +410,11 @@ impl World {
             return refused();
         };
         if self.strangers.get(&port) == Some(&true) {
-            self.strangers_passed.insert(port);
+            self.strangers_passed.insert(port, 0);
             Outcome::Pass
         } else {
-            self.strangers_passed.remove(&port);
+            self.strangers_passed.entry(port).and_modify(|failed| *failed += 1);
+            self.strangers_passed.retain(|_, failed| *failed < 3);
             refused()
         }
     }
@@ -461,7 +462,7 @@ impl World {
             let child = self.children.values().find(|child| child.id == dependency.id && child.main && !child.ending);
             let needed = snapshot.service(dependency.id.as_str());
             let port = needed.and_then(|view| view.service.port);
-            let stranger = port.is_some_and(|port| self.strangers_passed.contains(&port));
+            let stranger = port.is_some_and(|port| self.strangers_passed.contains_key(&port));
             let completed = self.completed.get(&dependency.id).copied().unwrap_or_default();
             let has_probes = needed.is_some_and(|view| !view.service.probes.is_empty());
             let there = match dependency.condition {
