@@ -37,8 +37,8 @@ pub struct World {
     passed: BTreeSet<RunId>,
     /// The ports of strangers that are watched, by the names under which they are.
     watched: BTreeMap<RunId, u16>,
-    /// Ports whose stranger has passed its last probe.
-    strangers_passed: BTreeSet<u16>,
+    /// Ports whose stranger has passed a probe, and how many it has failed since; with three it is there no more.
+    strangers_passed: BTreeMap<u16, u32>,
     /// Runs that this agent has asked to end.
     ending: BTreeSet<RunId>,
     tickets: u64,
@@ -77,7 +77,7 @@ impl World {
             completed: BTreeMap::new(),
             passed: BTreeSet::new(),
             watched: BTreeMap::new(),
-            strangers_passed: BTreeSet::new(),
+            strangers_passed: BTreeMap::new(),
             ending: BTreeSet::new(),
             tickets: 0,
             agents: 0,
@@ -223,8 +223,11 @@ impl World {
             Event::Probed { run, outcome, .. } => {
                 let passed = !matches!(outcome, Outcome::Fail(_));
                 match self.watched.get(run) {
-                    Some(port) if passed => drop(self.strangers_passed.insert(*port)),
-                    Some(port) => drop(self.strangers_passed.remove(port)),
+                    Some(port) if passed => drop(self.strangers_passed.insert(*port, 0)),
+                    Some(port) => {
+                        self.strangers_passed.entry(*port).and_modify(|failed| *failed += 1);
+                        self.strangers_passed.retain(|_, failed| *failed < 3);
+                    }
                     None if passed => drop(self.passed.insert(run.clone())),
                     None => {}
                 }
@@ -317,7 +320,7 @@ impl World {
                 .map(|(run, _)| run);
             let needed = snapshot.service(dependency.id.as_str());
             let port = needed.and_then(|view| view.service.port);
-            let stranger = port.is_some_and(|port| self.strangers_passed.contains(&port));
+            let stranger = port.is_some_and(|port| self.strangers_passed.contains_key(&port));
             let completed = self.completed.get(&dependency.id).copied().unwrap_or_default();
             let has_probes = needed.is_some_and(|view| !view.service.probes.is_empty());
             let there = match dependency.condition {
