@@ -39,7 +39,7 @@ pub trait Journal: Send + Sync {
     ///
     /// # Errors
     /// If it can't be read.
-    fn read(&self, cursor: u64) -> io::Result<(Vec<Event>, u64)>;
+    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)>;
 
     /// Changes with each record.
     fn grown(&self) -> watch::Receiver<u64>;

@@ -59,7 +59,7 @@ struct Reader {
     journal: Arc<dyn Journal>,
     /// Taken before the first reading, so that nothing falls between that and the first waiting.
     grown: watch::Receiver<u64>,
-    cursor: u64,
+    cursor: u128,
 }
 
 impl Reader {

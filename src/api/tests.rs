@@ -39,9 +39,9 @@ struct Past {
 }
 
 impl Journal for Past {
-    fn read(&self, cursor: u64) -> io::Result<(Vec<Event>, u64)> {
+    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)> {
         let events = self.events.lock().unwrap();
-        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u64))
+        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u128))
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

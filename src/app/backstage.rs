@@ -1,6 +1,5 @@
 //! What the control interface needs of the effects: measurements, the ends of logs, and what happened.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -68,7 +67,7 @@ impl ToldStore {
 
     /// What happened, as `dir` keeps it.
     pub fn journal(&self, dir: StateDir) -> FileJournal {
-        FileJournal { dir, grown: self.grown.subscribe(), places: Mutex::default() }
+        FileJournal { dir, grown: self.grown.subscribe() }
     }
 }
 
@@ -88,45 +87,16 @@ impl Store for ToldStore {
 pub(super) struct FileJournal {
     dir: StateDir,
     grown: watch::Receiver<u64>,
-    places: Mutex<Places>,
 }
-
-/// How far readers have come. Only the last [`READERS`] places are kept: who comes back later begins anew.
-#[derive(Debug, Default)]
-struct Places {
-    last: u64,
-    of: BTreeMap<u64, EventPosition>,
-    order: VecDeque<u64>,
-}
-
-/// How many readers can go on where they were.
-const READERS: usize = 1024;
 
 impl Journal for FileJournal {
-    fn read(&self, cursor: u64) -> io::Result<(Vec<wire::Event>, u64)> {
-        let from = self.places().of.get(&cursor).copied().unwrap_or_default();
-        let (lines, position) = read_events_from(&self.dir, from)?;
-        let mut places = self.places();
-        places.last += 1;
-        let cursor = places.last;
-        places.of.insert(cursor, position);
-        places.order.push_back(cursor);
-        if places.order.len() > READERS
-            && let Some(oldest) = places.order.pop_front()
-        {
-            places.of.remove(&oldest);
-        }
-        Ok((lines.into_iter().filter_map(event).collect(), cursor))
+    fn read(&self, cursor: u128) -> io::Result<(Vec<wire::Event>, u128)> {
+        let (lines, position) = read_events_from(&self.dir, EventPosition::from_bits(cursor))?;
+        Ok((lines.into_iter().filter_map(event).collect(), position.to_bits()))
     }
 
     fn grown(&self) -> watch::Receiver<u64> {
         self.grown.clone()
-    }
-}
-
-impl FileJournal {
-    fn places(&self) -> std::sync::MutexGuard<'_, Places> {
-        self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

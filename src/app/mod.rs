@@ -30,11 +30,8 @@ pub fn main() -> ExitCode {
     };
     match command {
         Command::Run(run) => agent::run(&project, &global, &run).into(),
-        Command::Ask(ask) => match project.rendezvous() {
-            Ok(rendezvous) => {
-                cli::client(&ask, &Control { socket: rendezvous.socket(), config: project.location.main.clone() })
-                    .into()
-            }
+        Command::Ask(ask) => match project.socket(&global) {
+            Ok(socket) => cli::client(&ask, &Control { socket, config: project.location.main.clone() }).into(),
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Logs(logs) => match project.state(&global) {

@@ -8,7 +8,7 @@ use crate::cli::{self, Check, Exit, Global};
 use crate::domain::catalog::{Ledger, Reading, Resolution};
 use crate::domain::{self, Moment, Problem, ServiceId, Severity};
 use crate::sources::{Asked, Location, Reader, Unwatched};
-use crate::state::{self, Place, Rendezvous, StateError};
+use crate::state::{self, AgentRecord, Place, Rendezvous, StateError};
 
 /// A configuration, and the environment in which it is read.
 #[derive(Clone, Debug)]
@@ -60,6 +60,18 @@ impl Project {
     /// Where its agent and those who ask it meet.
     pub fn rendezvous(&self) -> Result<Rendezvous, String> {
         Rendezvous::of(&self.location.main).map_err(|error| in_full(&error))
+    }
+
+    /// Where the agent listens: where they meet, else where the agent has written that it does (it may have been started
+    /// in another session, with another runtime directory).
+    pub fn socket(&self, global: &Global) -> Result<PathBuf, String> {
+        let socket = self.rendezvous()?.socket();
+        if socket.exists() {
+            return Ok(socket);
+        }
+        let told = self.state(global).ok().and_then(|place| AgentRecord::load(&place.dir));
+        let told = told.map(|record| PathBuf::from(record.control)).filter(|told| told.exists());
+        Ok(told.unwrap_or(socket))
     }
 
     /// The ids of all services that are defined now.

@@ -38,6 +38,18 @@ pub struct EventPosition {
     offset: u64,
 }
 
+impl EventPosition {
+    /// The position as a number that others can keep for us; 0 is the default.
+    pub fn to_bits(self) -> u128 {
+        (u128::from(self.file) << 64) | u128::from(self.offset)
+    }
+
+    /// The position that [`Self::to_bits`] gave. One that is of no file that is kept counts as the default.
+    pub fn from_bits(bits: u128) -> Self {
+        Self { file: (bits >> 64) as u64, offset: bits as u64 }
+    }
+}
+
 /// The lines of both files that are not older than `since`, in their order. No file is no line.
 pub fn read_events(dir: &StateDir, since: Option<jiff::Timestamp>) -> io::Result<Vec<EventLine>> {
     let (mut lines, _) = read_events_from(dir, EventPosition::default())?;

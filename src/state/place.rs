@@ -121,9 +121,14 @@ pub(super) fn hash(config: &Path) -> String {
 }
 
 fn default_root(config: &Path) -> Result<PathBuf, StateError> {
+    Ok(state_base()?.join(readable_name(config)))
+}
+
+/// What all agents of this user have in common.
+pub(super) fn state_base() -> Result<PathBuf, StateError> {
     let strategy = etcetera::choose_base_strategy().map_err(|_| StateError::NoHome)?;
     let base = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
-    Ok(base.join("pilotlight").join(readable_name(config)))
+    Ok(base.join("pilotlight"))
 }
 
 /// The name of the config's folder, as far as it is harmless, and its hash.

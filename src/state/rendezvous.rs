@@ -10,12 +10,14 @@ use etcetera::BaseStrategy;
 
 use super::error::StateError;
 use super::file::make_private_folder;
-use super::place::{canonical_config, hash};
+use super::place::{canonical_config, hash, state_base};
 
 /// The meeting place of one config.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendezvous {
     folder: PathBuf,
+    /// Where the lock is: in a place that all sessions of the user have in common, which the runtime directory is not.
+    lock_folder: PathBuf,
     hash: String,
 }
 
@@ -25,7 +27,12 @@ impl Rendezvous {
     /// error.
     pub fn of(config: &Path) -> Result<Self, StateError> {
         let runtime = etcetera::choose_base_strategy().ok().and_then(|strategy| strategy.runtime_dir());
-        Self::below(config, runtime.as_deref(), &std::env::temp_dir())
+        let rendezvous = Self::below(config, runtime.as_deref(), &std::env::temp_dir())?;
+        Ok(match state_base() {
+            Ok(base) => Self { lock_folder: base.join("locks"), ..rendezvous },
+            // Without a home, the runtime directory is all there is.
+            Err(_) => rendezvous,
+        })
     }
 
     /// The same with the two directories given.
@@ -35,12 +42,13 @@ impl Rendezvous {
             None => temporary.join(format!("pilotlight-{}", rustix::process::geteuid().as_raw())),
         };
         check_private(&folder)?;
-        Ok(Self { folder, hash: hash(&canonical_config(config)?) })
+        Ok(Self { lock_folder: folder.clone(), folder, hash: hash(&canonical_config(config)?) })
     }
 
     /// Makes its folder, for its owner only.
     pub fn prepare(&self) -> Result<(), StateError> {
         make_private_folder(&self.folder).map_err(StateError::io("create", &self.folder))?;
+        make_private_folder(&self.lock_folder).map_err(StateError::io("create", &self.lock_folder))?;
         check_private(&self.folder)
     }
 
@@ -51,7 +59,7 @@ impl Rendezvous {
 
     /// The path of the lock that the config's one agent holds.
     pub(super) fn lock(&self) -> PathBuf {
-        self.folder.join(format!("{}.lock", self.hash))
+        self.lock_folder.join(format!("{}.lock", self.hash))
     }
 }
 

@@ -72,7 +72,7 @@ fn who_needs_what_is_gone_stays_and_is_told() {
     let now = then(&good, &[main_file(without)]);
     assert_eq!(ids(&now), ["b"]);
     assert_eq!(spawn(&now, "b").argv, ["b"]);
-    assert_eq!(needs(&now, "b"), [""; 0], "nothing in the catalog needs what is not there");
+    assert_eq!(needs(&now, "b"), ["a"], "it waits for what it needs, and is not let run without");
     assert_eq!(
         errors(&now),
         ["services.json:1:54: there is no service \"a\"", "services.json:1:106: there is no service \"d\""]

@@ -1,140 +1,86 @@
 //! A world of scripted children, files and strangers in which the supervisor lives: no file, no process, no clock.
 //!
-//! Time jumps to whatever comes next. Each order is checked against the laws when it is given, because afterwards the
-//! moment that would have broken one is gone.
+//! The machine that the supervisor's orders are given to is made up by the [`fakes`], which answer to the ports of the
+//! engine. Time jumps to whatever comes next. Each order is checked against the laws when it is given, because
+//! afterwards the moment that would have broken one is gone.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
-use std::path::PathBuf;
+#[path = "fakes/mod.rs"]
+mod fakes;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilotlight::domain::catalog::{Content, Reading, Role, SourceFile, Surroundings};
 use pilotlight::domain::{
-    Answer, Command, Condition, Effect, Event, Exit, FoundRun, Intent, Moment, Notice, Outcome, PortHolder, ProbeOrder,
-    ProcessState, RunId, RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
+    Answer, Command, Condition, Effect, Event, Exit, Moment, Outcome, ProbeOrder, ProcessState, RunId, RunIds,
+    ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::sources::parse;
+use pilotlight::engine::ports::{Notifier, Probes, Processes, Sources, Store};
+use tokio::sync::mpsc;
 
-/// How a service's processes behave from now on.
-#[derive(Clone, Debug)]
-pub struct Behaviour {
-    /// Whether there is a process at all.
-    pub spawn: Spawning,
-    /// What its probes find.
-    pub health: Outcome,
-    /// How long after its start it answers at all.
-    pub warm_up: Duration,
-    /// When it ends by itself, and with which code.
-    pub life: Option<(Duration, i32)>,
-    /// How long it takes to end when asked; `None`: it does not.
-    pub obeys: Option<Duration>,
-    /// How many others of its tree outlive its main process.
-    pub leaves: u32,
-}
+use fakes::Machine;
+pub use fakes::{Behaviour, Spawning, reading};
 
-/// Whether a spawn succeeds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Spawning {
-    Works,
-    FailsForNow,
-    FailsForGood,
-}
-
-impl Default for Behaviour {
-    fn default() -> Self {
-        Self {
-            spawn: Spawning::Works,
-            health: Outcome::Pass,
-            warm_up: Duration::ZERO,
-            life: None,
-            obeys: Some(Duration::from_millis(20)),
-            leaves: 0,
-        }
-    }
-}
-
-/// One run's tree.
-#[derive(Clone, Debug)]
-pub struct Child {
-    pub id: ServiceId,
-    pub pid: u32,
-    pub since: Moment,
-    pub hash: String,
-    /// Whether its main process lives.
-    pub main: bool,
-    /// How many others live.
-    pub others: u32,
-    /// Whether a probe of this run has passed.
-    pub has_passed: bool,
-    /// Whether it is on its way out.
-    pub ending: bool,
-}
-
-/// The world and the supervisor in it.
+/// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
 pub struct World {
-    pub now: Moment,
+    machine: Machine,
+    facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
-    pub disk: BTreeMap<String, String>,
-    pub behaviours: BTreeMap<ServiceId, Behaviour>,
-    pub children: BTreeMap<RunId, Child>,
-    /// Ports that strangers listen on, and whether they work.
-    pub strangers: BTreeMap<u16, bool>,
-    /// Ports whose stranger has passed its last probe.
-    strangers_passed: BTreeSet<u16>,
-    pub intent: Intent,
-    pub notices: Vec<Notice>,
     pub answers: BTreeMap<u64, Answer>,
     pub exited: bool,
     /// How often each service was spawned.
     pub spawns: BTreeMap<ServiceId, u32>,
     /// One-shots whose last run succeeded.
     completed: BTreeMap<ServiceId, bool>,
-    queue: BinaryHeap<Reverse<(Moment, u64)>>,
-    events: BTreeMap<u64, Due>,
-    sequence: u64,
+    /// Runs of which a probe has passed.
+    passed: BTreeSet<RunId>,
+    /// The ports of strangers that are watched, by the names under which they are.
+    watched: BTreeMap<RunId, u16>,
+    /// Ports whose stranger has passed its last probe.
+    strangers_passed: BTreeSet<u16>,
+    /// Runs that this agent has asked to end.
+    ending: BTreeSet<RunId>,
     tickets: u64,
     agents: u32,
-    pids: u32,
     /// How often it was decided at this very moment.
     steps_now: u32,
 }
 
-/// What lies ahead.
-#[derive(Clone, Debug)]
-enum Due {
-    Fact(Event),
-    Read(String, u64),
-    Answer(ProbeOrder),
-    /// The run's main process ends in this way.
-    Ends(RunId, Exit),
-    /// Others of the run's tree end.
-    OthersEnd(RunId),
+impl Deref for World {
+    type Target = Machine;
+
+    fn deref(&self) -> &Machine {
+        &self.machine
+    }
+}
+
+impl DerefMut for World {
+    fn deref_mut(&mut self) -> &mut Machine {
+        &mut self.machine
+    }
 }
 
 impl World {
     /// A world with these files, in which the agent has just begun.
     pub fn new(disk: &[(&str, String)]) -> Self {
+        let (inbox, facts) = mpsc::unbounded_channel();
+        let mut machine = Machine::new(Moment::at(Duration::from_secs(1000)), inbox);
+        machine.disk.extend(disk.iter().map(|(name, text)| ((*name).to_owned(), text.clone())));
         let mut world = Self {
-            now: Moment::at(Duration::from_secs(1000)),
+            machine,
+            facts,
             supervisor: Supervisor::new(RunIds::new("0")),
-            disk: disk.iter().map(|(name, text)| ((*name).to_owned(), text.clone())).collect(),
-            behaviours: BTreeMap::new(),
-            children: BTreeMap::new(),
-            strangers: BTreeMap::new(),
-            strangers_passed: BTreeSet::new(),
-            intent: Intent::new(),
-            notices: Vec::new(),
             answers: BTreeMap::new(),
             exited: false,
             spawns: BTreeMap::new(),
             completed: BTreeMap::new(),
-            queue: BinaryHeap::new(),
-            events: BTreeMap::new(),
-            sequence: 0,
+            passed: BTreeSet::new(),
+            watched: BTreeMap::new(),
+            strangers_passed: BTreeSet::new(),
+            ending: BTreeSet::new(),
             tickets: 0,
             agents: 0,
-            pids: 100,
             steps_now: 0,
         };
         world.begin();
@@ -143,14 +89,9 @@ impl World {
 
     /// The agent dies without a word, and another one begins.
     pub fn kill_agent(&mut self) {
-        // What was on its way to the old one is lost; what befalls children goes on.
-        let lost = self.events.iter().filter(|(_, due)| !matches!(due, Due::Ends(..) | Due::OthersEnd(_)));
-        let lost = lost.map(|(sequence, _)| *sequence).collect::<Vec<_>>();
-        for sequence in lost {
-            self.events.remove(&sequence);
-        }
+        self.machine.lose_agent();
         // What the old one has asked of them the new one can't know.
-        self.children.values_mut().for_each(|child| child.ending = false);
+        self.ending.clear();
         self.agents += 1;
         self.supervisor = Supervisor::new(RunIds::new(&self.agents.to_string()));
         self.exited = false;
@@ -158,24 +99,15 @@ impl World {
     }
 
     fn begin(&mut self) {
-        let alive = self.children.iter().filter(|(_, child)| child.main || child.others > 0);
-        let runs = alive
-            .map(|(run, child)| FoundRun {
-                id: child.id.clone(),
-                run: run.clone(),
-                pid: child.main.then_some(child.pid),
-                spawn_hash: Some(child.hash.clone()),
-                since: child.since,
-            })
-            .collect();
+        let runs = self.machine.find_runs();
         let found = Event::Found { runs, intent: self.intent.clone() };
-        self.supervisor.handle(self.now, found);
+        self.supervisor.handle(self.machine.now, found);
         self.touch("begin");
     }
 
     /// Something about the sources has changed.
     pub fn touch(&mut self, cause: &str) {
-        self.supervisor.handle(self.now, Event::SourcesTouched { cause: cause.to_owned() });
+        self.supervisor.handle(self.machine.now, Event::SourcesTouched { cause: cause.to_owned() });
         self.decide();
     }
 
@@ -195,14 +127,14 @@ impl World {
     pub fn command(&mut self, command: Command) -> Answer {
         self.tickets += 1;
         let ticket = self.tickets;
-        self.supervisor.handle(self.now, Event::Commanded { ticket, command });
+        self.supervisor.handle(self.machine.now, Event::Commanded { ticket, command });
         self.decide();
         self.answers.remove(&ticket).expect("every command is answered")
     }
 
     /// A fact out of the blue.
     pub fn tell(&mut self, event: Event) {
-        self.supervisor.handle(self.now, event);
+        self.supervisor.handle(self.machine.now, event);
         self.decide();
     }
 
@@ -210,8 +142,7 @@ impl World {
     pub fn crash(&mut self, id: &ServiceId, exit: Exit) {
         let run = self.children.iter().find(|(_, child)| child.id == *id && child.main).map(|(run, _)| run.clone());
         if let Some(run) = run {
-            // Nobody is told of the end before the beginning.
-            self.later(2, Due::Ends(run, exit));
+            self.end(&run, Duration::from_millis(2), exit);
         }
     }
 
@@ -253,9 +184,8 @@ impl World {
     }
 
     fn next_moment(&self) -> Option<Moment> {
-        let queued = self.queue.iter().map(|Reverse((moment, _))| *moment).min();
         let own = (!self.exited).then(|| self.supervisor.next_deadline()).flatten();
-        queued.into_iter().chain(own).min()
+        self.machine.next_moment().into_iter().chain(own).min()
     }
 
     fn advance(&mut self, to: Moment) {
@@ -265,43 +195,56 @@ impl World {
         }
         self.steps_now += 1;
         assert!(self.steps_now < 10_000, "it never comes to rest: {:#?}", self.snapshot());
-        while let Some(Reverse((moment, sequence))) = self.queue.peek().copied()
-            && moment <= self.now
-        {
-            self.queue.pop();
-            if let Some(due) = self.events.remove(&sequence) {
-                self.happen(due);
-            }
+        while self.machine.step() {
+            self.listen();
         }
         self.decide();
     }
 
-    fn happen(&mut self, due: Due) {
-        match due {
-            Due::Fact(event) => self.supervisor.handle(self.now, event),
-            Due::Read(cause, order) => {
-                let reading = self.read(cause, order);
-                self.supervisor.handle(self.now, Event::SourcesRead(reading));
-            }
-            Due::Answer(order) => {
-                let outcome = self.probe(&order);
-                let event = Event::Probed { run: order.run, index: order.index, outcome };
-                self.supervisor.handle(self.now, event);
-            }
-            Due::Ends(run, exit) => self.main_ends(&run, exit),
-            Due::OthersEnd(run) => {
-                if let Some(child) = self.children.get_mut(&run) {
-                    child.others = 0;
-                    if !child.main {
-                        self.supervisor.handle(self.now, Event::Ended { run });
-                    }
-                }
+    /// Hands on what has been told.
+    fn listen(&mut self) {
+        while let Ok(event) = self.facts.try_recv() {
+            let ends = self.note(&event);
+            self.supervisor.handle(self.machine.now, event);
+            if ends {
+                self.decide();
             }
         }
     }
 
+    /// Notes what the laws depend on; true if it is the end of a main process.
+    fn note(&mut self, event: &Event) -> bool {
+        match event {
+            Event::Exited { run, exit, .. } => {
+                let id = self.machine.children[run].id.clone();
+                self.completed.insert(id, exit.is_success());
+                true
+            }
+            Event::Probed { run, outcome, .. } => {
+                let passed = !matches!(outcome, Outcome::Fail(_));
+                match self.watched.get(run) {
+                    Some(port) if passed => drop(self.strangers_passed.insert(*port)),
+                    Some(port) => drop(self.strangers_passed.remove(port)),
+                    None if passed => drop(self.passed.insert(run.clone())),
+                    None => {}
+                }
+                false
+            }
+            Event::Found { .. }
+            | Event::SourcesTouched { .. }
+            | Event::SourcesRead(_)
+            | Event::Spawned { .. }
+            | Event::SpawnFailed { .. }
+            | Event::PortTaken { .. }
+            | Event::Ended { .. }
+            | Event::KillFailed { .. }
+            | Event::Resumed
+            | Event::Commanded { .. } => false,
+        }
+    }
+
     fn decide(&mut self) {
-        for effect in self.supervisor.decide(self.now) {
+        for effect in self.supervisor.decide(self.machine.now) {
             self.carry_out(effect);
         }
         self.check_runs();
@@ -309,23 +252,18 @@ impl World {
 
     fn carry_out(&mut self, effect: Effect) {
         match effect {
-            Effect::ReadSources { cause, order } => self.later(3, Due::Read(cause, order)),
+            Effect::ReadSources { cause, order } => self.machine.read(cause, order),
             Effect::Spawn(order) => self.spawn(order),
-            Effect::Ask { run, .. } => self.ask(&run),
-            Effect::Kill { run } => {
-                if self.children.get(&run).is_some_and(|child| child.main) {
-                    if let Some(child) = self.children.get_mut(&run) {
-                        child.others = 0;
-                    }
-                    self.later(1, Due::Ends(run, Exit::Signal(9)));
-                } else {
-                    self.later(1, Due::OthersEnd(run));
-                }
+            Effect::Ask { run, signal } => {
+                self.check_order_of_stop(&run);
+                self.ending.insert(run.clone());
+                self.machine.ask(&run, signal);
             }
-            Effect::Probe(order) => self.later(2, Due::Answer(order)),
-            Effect::SaveIntent(intent) => self.intent = intent,
-            Effect::Record(_) => {}
-            Effect::Notify(notice) => self.notices.push(notice),
+            Effect::Kill { run } => self.machine.kill(&run),
+            Effect::Probe(order) => self.probe(order),
+            Effect::SaveIntent(intent) => self.machine.save_intent(&intent),
+            Effect::Record(occurrence) => self.machine.record(&occurrence),
+            Effect::Notify(notice) => self.machine.show(notice),
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
@@ -334,111 +272,24 @@ impl World {
     }
 
     fn spawn(&mut self, order: SpawnOrder) {
-        assert!(!self.exited, "{} is spawned after the end", order.id);
-        self.check_needs(&order.id);
-        assert_ne!(self.intent.get(&order.id), Some(&false), "{} was stopped by the user, and is spawned", order.id);
-        *self.spawns.entry(order.id.clone()).or_default() += 1;
-        let SpawnOrder { id, run, spawn, port } = order;
-        if let Some(port) = port.filter(|port| self.strangers.contains_key(port)) {
-            let holder = PortHolder { port, pid: Some(9), command: Some("stranger".to_owned()), service: None };
-            self.later(1, Due::Fact(Event::PortTaken { run, holder }));
-            return;
-        }
-        let behaviour = self.behaviours.get(&id).cloned().unwrap_or_default();
-        if behaviour.spawn != Spawning::Works {
-            let lasting = behaviour.spawn == Spawning::FailsForGood;
-            let failed = Event::SpawnFailed { run, error: "program not found: x".to_owned(), lasting };
-            self.later(1, Due::Fact(failed));
-            return;
-        }
-        self.pids += 1;
-        self.completed.remove(&id);
-        let child = Child {
-            id,
-            pid: self.pids,
-            since: self.now,
-            hash: spawn.hash(),
-            main: true,
-            others: behaviour.leaves,
-            has_passed: false,
-            ending: false,
-        };
-        self.later(1, Due::Fact(Event::Spawned { run: run.clone(), pid: child.pid }));
-        if let Some((span, code)) = behaviour.life {
-            let at = u64::try_from(span.as_millis()).expect("lives are short").max(2);
-            self.later(at, Due::Ends(run.clone(), Exit::Code(code)));
-        }
-        self.children.insert(run, child);
-    }
-
-    fn ask(&mut self, run: &RunId) {
-        self.check_order_of_stop(run);
-        let Some(child) = self.children.get_mut(run) else { return };
-        child.ending = true;
-        let behaviour = self.behaviours.get(&child.id).cloned().unwrap_or_default();
-        let main = child.main;
-        let Some(delay) = behaviour.obeys else { return };
-        let delay = u64::try_from(delay.as_millis()).expect("delays are short");
-        if main {
-            self.later(delay, Due::Ends(run.clone(), Exit::Signal(15)));
-        } else {
-            self.later(delay, Due::OthersEnd(run.clone()));
+        let SpawnOrder { id, run, .. } = &order;
+        let (id, run) = (id.clone(), run.clone());
+        assert!(!self.exited, "{id} is spawned after the end");
+        self.check_needs(&id);
+        assert_ne!(self.intent.get(&id), Some(&false), "{id} was stopped by the user, and is spawned");
+        *self.spawns.entry(id.clone()).or_default() += 1;
+        self.machine.spawn(order);
+        if self.children.contains_key(&run) {
+            self.completed.remove(&id);
         }
     }
 
-    fn main_ends(&mut self, run: &RunId, exit: Exit) {
-        let Some(child) = self.children.get_mut(run).filter(|child| child.main) else { return };
-        child.main = false;
-        let left = child.others;
-        self.completed.insert(child.id.clone(), exit.is_success());
-        let event = Event::Exited { run: run.clone(), exit, left };
-        self.supervisor.handle(self.now, event);
-        self.decide();
-    }
-
-    fn probe(&mut self, order: &ProbeOrder) -> Outcome {
-        let refused = || Outcome::Fail("connection refused".to_owned());
-        let behaviour = self.behaviours.get(&order.id).cloned().unwrap_or_default();
-        if let Some(child) = self.children.get_mut(&order.run) {
-            if !child.main || self.now.since(child.since) < behaviour.warm_up {
-                return refused();
-            }
-            child.has_passed |= !matches!(behaviour.health, Outcome::Fail(_));
-            return behaviour.health;
+    fn probe(&mut self, order: ProbeOrder) {
+        let port = self.snapshot().service(order.id.as_str()).and_then(|view| view.service.port);
+        if let Some(port) = port.filter(|_| !self.children.contains_key(&order.run)) {
+            self.watched.insert(order.run.clone(), port);
         }
-        let Some(port) = self.snapshot().service(order.id.as_str()).and_then(|view| view.service.port) else {
-            return refused();
-        };
-        if self.strangers.get(&port) == Some(&true) {
-            self.strangers_passed.insert(port);
-            Outcome::Pass
-        } else {
-            self.strangers_passed.remove(&port);
-            refused()
-        }
-    }
-
-    fn read(&self, cause: String, order: u64) -> Reading {
-        let files = self.disk.iter().map(|(name, text)| {
-            let name: Arc<str> = name.as_str().into();
-            let content = match parse(&name, text) {
-                _ if text.trim().is_empty() => Content::Empty,
-                Ok(node) => Content::Parsed(node, text.as_str().into()),
-                Err(problem) => Content::Broken(problem),
-            };
-            let role = if &*name == "services.json" { Role::Main } else { Role::DropIn };
-            SourceFile { path: PathBuf::from("/p").join(&*name), name, role, content }
-        });
-        let mut files = files.collect::<Vec<_>>();
-        files.sort_by_key(|file| (file.role, file.path.clone()));
-        let surroundings = Surroundings { root: "/p".into(), python: "python3".to_owned(), ..Surroundings::default() };
-        reading(files, surroundings, cause, order)
-    }
-
-    fn later(&mut self, millis: u64, due: Due) {
-        self.sequence += 1;
-        self.events.insert(self.sequence, due);
-        self.queue.push(Reverse((self.now + Duration::from_millis(millis), self.sequence)));
+        self.machine.probe(order);
     }
 
     // The laws that hold at every moment.
@@ -446,7 +297,7 @@ impl World {
     /// Never two live runs of a service.
     fn check_runs(&self) {
         let mut seen = BTreeMap::new();
-        for (run, child) in self.children.iter().filter(|(_, child)| child.main || child.others > 0) {
+        for (run, child) in self.children.iter().filter(|(_, child)| child.lives()) {
             if let Some(other) = seen.insert(&child.id, run) {
                 panic!("{} lives twice: {other} and {run}", child.id);
             }
@@ -458,7 +309,12 @@ impl World {
         let snapshot = self.snapshot();
         let Some(view) = snapshot.service(id.as_str()) else { return };
         for dependency in &view.service.depends_on {
-            let child = self.children.values().find(|child| child.id == dependency.id && child.main && !child.ending);
+            let is_there = |run: &RunId| self.children[run].main && !self.ending.contains(run);
+            let child = self
+                .children
+                .iter()
+                .find(|(run, child)| child.id == dependency.id && is_there(run))
+                .map(|(run, _)| run);
             let needed = snapshot.service(dependency.id.as_str());
             let port = needed.and_then(|view| view.service.port);
             let stranger = port.is_some_and(|port| self.strangers_passed.contains(&port));
@@ -467,7 +323,7 @@ impl World {
             let there = match dependency.condition {
                 Condition::Started => child.is_some() || completed || stranger,
                 Condition::Healthy => {
-                    child.is_some_and(|child| child.has_passed || !has_probes) || completed || stranger
+                    child.is_some_and(|run| self.passed.contains(run) || !has_probes) || completed || stranger
                 }
                 Condition::Completed => completed,
             };
@@ -493,8 +349,4 @@ impl World {
             assert!(!needs, "{} is asked to end while {} still needs it", child.id, dependent.id);
         }
     }
-}
-
-pub fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
-    Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }

@@ -1,6 +1,6 @@
 //! What every implementation of the port `Processes` must do, as laws over a world that can be real or made up.
 
-use pilotlight::domain::{Event, Exit, RunId, Signal, SpawnOrder};
+use pilotlight::domain::{Event, Exit, FoundRun, RunId, Signal, SpawnOrder};
 
 /// What a child of these laws does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,18 @@ pub trait World {
     fn living(&mut self, run: &RunId) -> usize;
     /// Lets a stranger listen on a port, and names it.
     fn taken_port(&mut self) -> u16;
+    /// Starts a run that listens on a port; waits until it does.
+    fn begin_listener(&mut self) -> Listener;
+    /// The agent dies, and the next one finds what lives.
+    fn next_agent(&mut self) -> Vec<FoundRun>;
+}
+
+/// A run that listens.
+#[derive(Debug)]
+pub struct Listener {
+    pub order: SpawnOrder,
+    pub pid: u32,
+    pub port: u16,
 }
 
 /// A test for each law, on the world that the expression makes.
@@ -68,9 +80,13 @@ macro_rules! conformance_tests {
             what_outlives_the_main_process_is_counted_and_can_be_asked,
             what_outlives_the_main_process_and_is_deaf_can_be_killed,
             a_kill_takes_the_whole_tree,
+            a_request_reaches_the_whole_group_of_the_main_process,
             an_end_is_told_once_whatever_is_ordered_after_it,
             runs_do_not_mix,
             a_taken_port_is_told_and_nothing_is_started,
+            a_port_that_a_service_of_ours_holds_is_told_with_its_name,
+            what_lives_is_found_by_the_next_agent_and_nothing_else_is,
+            of_a_run_whose_main_process_is_over_only_the_end_is_told_to_the_next_agent,
             orders_for_an_unknown_run_do_nothing,
         }
     };
@@ -101,8 +117,9 @@ pub fn what_cannot_be_started_is_told_and_that_is_all(world: &mut dyn World) {
     for (script, beginning) in cases {
         let run = spawn(world, script);
         match world.next() {
-            Event::SpawnFailed { run: of, error } => {
+            Event::SpawnFailed { run: of, error, lasting } => {
                 assert_eq!(of, run);
+                assert!(lasting, "{script:?}: trying again is of no use");
                 assert!(error.starts_with(beginning), "{script:?}: {error}");
                 assert!(!error.ends_with('.'), "a fragment: {error}");
             }
@@ -185,12 +202,30 @@ pub fn a_kill_takes_the_whole_tree(world: &mut dyn World) {
     expect_silence(world);
 }
 
+pub fn a_request_reaches_the_whole_group_of_the_main_process(world: &mut dyn World) {
+    let run = begin(world, Script::Leaves(0));
+    assert_eq!(world.living(&run), 2);
+    world.ask(&run, Signal::Term);
+    assert_eq!(over(world, &run), Exit::Signal(15));
+    assert_eq!(world.living(&run), 0);
+    expect_silence(world);
+}
+
 pub fn an_end_is_told_once_whatever_is_ordered_after_it(world: &mut dyn World) {
     let run = begin(world, Script::Waits(0));
     world.kill(&run);
     world.kill(&run);
     world.ask(&run, Signal::Term);
     assert_eq!(over(world, &run), Exit::Signal(9));
+    world.ask(&run, Signal::Term);
+    world.kill(&run);
+    expect_silence(world);
+    let run = begin(world, Script::Leaves(0));
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 1));
+    world.kill(&run);
+    world.ask(&run, Signal::Term);
+    ended(world, &run);
     world.ask(&run, Signal::Term);
     world.kill(&run);
     expect_silence(world);
@@ -223,6 +258,60 @@ pub fn a_taken_port_is_told_and_nothing_is_started(world: &mut dyn World) {
     }
     assert_eq!(world.living(&run), 0);
     world.kill(&run);
+    expect_silence(world);
+}
+
+pub fn a_port_that_a_service_of_ours_holds_is_told_with_its_name(world: &mut dyn World) {
+    let listener = world.begin_listener();
+    let order = SpawnOrder { port: Some(listener.port), ..world.order(Script::EndsAtOnce(0)) };
+    world.spawn(order.clone());
+    match world.next() {
+        Event::PortTaken { run, holder } => {
+            assert_eq!(run, order.run);
+            assert_eq!((holder.port, holder.pid), (listener.port, Some(listener.pid)));
+            assert_eq!(holder.service, Some(listener.order.id));
+            assert!(holder.command.is_some_and(|command| !command.is_empty()));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(world.living(&listener.order.run), 1, "it is left alone");
+    world.kill(&listener.order.run);
+    assert_eq!(over(world, &listener.order.run), Exit::Signal(9));
+    world.spawn(order.clone());
+    spawned(world, &order.run);
+    assert_eq!(exited(world, &order.run), (Exit::Code(0), 0));
+}
+
+pub fn what_lives_is_found_by_the_next_agent_and_nothing_else_is(world: &mut dyn World) {
+    let over = spawn(world, Script::EndsAtOnce(0));
+    spawned(world, &over);
+    assert_eq!(exited(world, &over), (Exit::Code(0), 0));
+    let order = world.order(Script::Waits(3));
+    world.spawn(order.clone());
+    let pid = spawned(world, &order.run);
+    world.wait_until_begun(&order.run);
+    let runs = world.next_agent();
+    let [FoundRun { id, run, pid: found, spawn_hash, since: _ }] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!((id, run, *found), (&order.id, &order.run, Some(pid)));
+    assert_eq!(*spawn_hash, Some(order.spawn.hash()));
+    world.let_go(&order.run);
+    let (exit, left) = exited(world, &order.run);
+    // Whether an end can be told that is not a child's depends on the system.
+    assert!([Exit::Code(3), Exit::Unknown].contains(&exit), "{exit:?}");
+    assert_eq!(left, 0);
+    expect_silence(world);
+}
+
+pub fn of_a_run_whose_main_process_is_over_only_the_end_is_told_to_the_next_agent(world: &mut dyn World) {
+    let run = begin(world, Script::Leaves(0));
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 1));
+    let runs = world.next_agent();
+    let [FoundRun { run: found, pid: None, .. }] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!(*found, run);
+    world.ask(&run, Signal::Term);
+    ended(world, &run);
+    assert_eq!(world.next_agent(), []);
     expect_silence(world);
 }
 

@@ -14,7 +14,7 @@ use pilotlight::engine::ports::Processes;
 use pilotlight::engine::{Clock, StateDir};
 use pilotlight::process::OsProcesses;
 
-use crate::conformance::{World, spawned};
+use crate::conformance::{Listener, World, spawned};
 use crate::world::{DEADLINE, Folder, RealWorld, unique};
 
 /// Where a helper finds its folder.
@@ -34,13 +34,6 @@ pub struct Order {
     pub run: RunId,
     pub cwd: PathBuf,
     script: String,
-}
-
-/// A service that listens on a port.
-pub struct Listener {
-    pub order: SpawnOrder,
-    pub pid: u32,
-    pub port: u16,
 }
 
 impl Agent {

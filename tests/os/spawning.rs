@@ -106,30 +106,6 @@ fn the_program_is_looked_for_by_the_childs_own_path_and_directory() {
 }
 
 #[test]
-fn a_port_that_a_service_of_ours_holds_is_told_with_its_name() {
-    let world = &mut RealWorld::new();
-    let listener = helpers::listener(world);
-    let holder = listener.order.id.clone();
-    let mut order = world.order(Script::Waits(0));
-    order.port = Some(listener.port);
-    world.spawn(order.clone());
-    match world.next() {
-        Event::PortTaken { run, holder: told } => {
-            assert_eq!(run, order.run);
-            assert_eq!(told.service, Some(holder));
-            assert_eq!(told.pid, Some(listener.pid));
-            assert!(told.command.unwrap().contains("listen_on_a_port"));
-        }
-        other => panic!("{other:?}"),
-    }
-    assert_eq!(world.living(&listener.order.run), 1, "it is left alone");
-    world.kill(&listener.order.run);
-    assert_eq!(exited(world, &listener.order.run).0, Exit::Signal(9));
-    world.spawn(order.clone());
-    spawned(world, &order.run);
-}
-
-#[test]
 fn a_holder_without_a_marker_is_known_by_the_session_of_its_service() {
     let world = &mut RealWorld::new();
     let script = "env -i PILOTLIGHT_TEST_FOLDER=\"$PILOTLIGHT_TEST_FOLDER\" \"$@\" & wait";

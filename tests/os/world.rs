@@ -16,7 +16,8 @@ use pilotlight::process::OsProcesses;
 use rustix::process::{Pid, kill_process};
 use tokio::sync::mpsc;
 
-use crate::conformance::{Script, World};
+use crate::conformance::{Listener, Script, World};
+use crate::helpers;
 
 /// After so long a condition will not come true.
 pub const DEADLINE: Duration = Duration::from_secs(30);
@@ -250,6 +251,19 @@ impl World for RealWorld {
         let port = stranger.local_addr().unwrap().port();
         self.strangers.push(stranger);
         port
+    }
+
+    fn begin_listener(&mut self) -> Listener {
+        helpers::listener(self)
+    }
+
+    fn next_agent(&mut self) -> Vec<FoundRun> {
+        let processes = self.processes.take();
+        self.local.block_on(&self.runtime, async { drop(processes) });
+        let strangers = std::mem::take(&mut self.strangers);
+        *self = Self::in_folder(self.folder());
+        self.strangers = strangers;
+        self.find_runs()
     }
 }
 

@@ -206,6 +206,11 @@ impl Strays {
         self.ending.iter().map(|stray| stray.id.clone()).collect()
     }
 
+    /// The same without those that could not even be killed: for them nobody waits.
+    pub fn within_reach(&self) -> Vec<ServiceId> {
+        self.ending.iter().filter(|stray| !stray.is_beyond_us).map(|stray| stray.id.clone()).collect()
+    }
+
     /// Takes note of an end; true if the run was a stray one.
     pub fn exited(&mut self, run: &RunId, left: u32) -> bool {
         // A run that is kept for a definition which can't be read may end meanwhile.

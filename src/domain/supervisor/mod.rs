@@ -214,9 +214,10 @@ impl Supervisor {
     }
 
     fn plan(&mut self, now: Moment) {
-        let straying = self.strays.services();
+        let (straying, ending) = (self.strays.services(), self.strays.within_reach());
         let closing = self.is_clearing();
-        let question = Question { fleet: &self.fleet, intent: &self.intent, straying: &straying, closing, now };
+        let question =
+            Question { fleet: &self.fleet, intent: &self.intent, straying: &straying, ending: &ending, closing, now };
         let Plan { verdicts, stop, wait, start } = question.plan();
         for (unit, verdict) in self.fleet.units.values_mut().zip(verdicts) {
             if let super::WantedBy::Dependency(by) = &verdict.wanted_by {

@@ -47,6 +47,8 @@ struct Track {
     covered: bool,
     /// How the present trouble has been told.
     told: Option<Told>,
+    /// Whether what was told is that it has failed for good.
+    told_failed: bool,
     /// When troubles were told.
     times: VecDeque<Moment>,
 }
@@ -110,7 +112,10 @@ impl Board {
             }
             if is_trouble(view) {
                 let track = self.tracks.entry(view.id.clone()).or_default();
-                if track.told.is_none() && track.pending.is_none() {
+                // That it has given up is news, even if it was told to be unhealthy before.
+                let has_failed = view.process == ProcessState::Failed;
+                let is_news = track.told.is_none() || (has_failed && !track.told_failed);
+                if is_news && track.pending.is_none() {
                     track.pending = Some(now);
                     track.covered = false;
                 }
@@ -209,6 +214,7 @@ impl Board {
             track.times.retain(|told| now.since(*told) < FLAP_WINDOW);
             track.times.push_back(now);
             let hushed = silent || !view.service.notify || self.muted.contains_key(&view.id) || was_flapping;
+            track.told_failed = view.process == ProcessState::Failed;
             track.told = Some(if hushed { Told::Silently } else { Told::Alone });
             if !hushed {
                 loud.push(view);
@@ -274,7 +280,7 @@ impl Sources {
                 None
             };
         };
-        self.is_told = !silent;
+        self.is_told |= !silent;
         let place = first.place.as_ref().map(|place| format!("{place}: ")).unwrap_or_default();
         let title = match self.errors.len() {
             1 => "The configuration has an error".to_owned(),

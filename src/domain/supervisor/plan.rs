@@ -18,6 +18,8 @@ pub struct Question<'a> {
     pub intent: &'a Intent,
     /// Services of which a stray run of an earlier agent still ends.
     pub straying: &'a [ServiceId],
+    /// Those of them that are worth waiting for.
+    pub ending: &'a [ServiceId],
     /// Whether everything is to end.
     pub closing: bool,
     /// Now.
@@ -270,7 +272,7 @@ impl Question<'_> {
         self.fleet.dependents(index).iter().any(|&dependent| {
             let unit = self.fleet.at(dependent);
             let lives = unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit);
-            lives || self.straying.contains(&unit.service.id)
+            lives || self.ending.contains(&unit.service.id)
         })
     }
 

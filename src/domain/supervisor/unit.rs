@@ -319,7 +319,8 @@ impl Unit {
             None => Box::new(Stranger {
                 watch: run.clone(),
                 holder: holder.clone(),
-                board: self.fresh_board(now, now, HealthState::Unknown),
+                // It is no start of ours, so it has no grace.
+                board: self.fresh_board(Moment::default(), now, HealthState::Unknown),
                 recheck: now + PORT_RECHECK,
             }),
         };

@@ -1,0 +1,132 @@
+//! A made-up machine that carries out the engine's orders in virtual time: no file, no process, no clock.
+//!
+//! It implements the ports of the engine, each in a file of its own, and answers into an inbox like the real ones. It
+//! checks no laws; whoever holds it moves its time.
+
+mod notifier;
+mod probes;
+mod processes;
+mod sources;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use pilotlight::domain::{Event, Exit, Intent, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId};
+use pilotlight::engine::ports::Inbox;
+
+pub use self::processes::{Behaviour, Child, Spawning};
+use self::sources::UnderWay;
+pub use self::sources::reading;
+
+/// The machine; what others than the agent do to it is done to its fields.
+pub struct Machine {
+    pub now: Moment,
+    /// How each service's processes behave from now on; the others as is the default.
+    pub behaviours: BTreeMap<ServiceId, Behaviour>,
+    /// All runs that ever had a process.
+    pub children: BTreeMap<RunId, Child>,
+    /// Ports that strangers listen on, and whether they work.
+    pub strangers: BTreeMap<u16, bool>,
+    /// The sources by name.
+    pub disk: BTreeMap<String, String>,
+    /// The wishes that were stored last.
+    pub intent: Intent,
+    /// What was recorded.
+    pub history: Vec<Occurrence>,
+    /// What was shown.
+    pub notices: Vec<Notice>,
+    inbox: Inbox,
+    agenda: BTreeMap<(Moment, u64), Due>,
+    sequence: u64,
+    pids: u32,
+    probing: BTreeSet<(RunId, usize)>,
+    reading: Option<UnderWay>,
+}
+
+/// What lies ahead.
+enum Due {
+    /// This is told.
+    Fact(Event),
+    /// The reading under way is over.
+    Read,
+    /// The probe is answered, or has had its time.
+    Answer(ProbeOrder, Patience),
+    /// The run's main process ends in this way.
+    Ends(RunId, Exit),
+    /// Others of the run's tree end.
+    OthersEnd(RunId),
+}
+
+/// Whether a probe is answered in time.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    Lasts,
+    Ends,
+}
+
+impl Machine {
+    /// An empty machine that tells its facts to `inbox`.
+    pub fn new(now: Moment, inbox: Inbox) -> Self {
+        Self {
+            now,
+            behaviours: BTreeMap::new(),
+            children: BTreeMap::new(),
+            strangers: BTreeMap::new(),
+            disk: BTreeMap::new(),
+            intent: Intent::new(),
+            history: Vec::new(),
+            notices: Vec::new(),
+            inbox,
+            agenda: BTreeMap::new(),
+            sequence: 0,
+            pids: 100,
+            probing: BTreeSet::new(),
+            reading: None,
+        }
+    }
+
+    /// When the next thing comes about.
+    pub fn next_moment(&self) -> Option<Moment> {
+        self.agenda.first_key_value().map(|((moment, _), _)| *moment)
+    }
+
+    /// Lets one thing come about that is due; false if there is none.
+    pub fn step(&mut self) -> bool {
+        if self.next_moment().is_none_or(|next| next > self.now) {
+            return false;
+        }
+        match self.agenda.pop_first() {
+            Some((_, Due::Fact(event))) => self.tell(event),
+            Some((_, Due::Read)) => self.end_reading(),
+            Some((_, Due::Answer(order, patience))) => self.answer(order, patience),
+            Some((_, Due::Ends(run, exit))) => self.main_ends(&run, exit),
+            Some((_, Due::OthersEnd(run))) => self.others_end(&run),
+            None => {}
+        }
+        true
+    }
+
+    /// The agent dies: what was on its way to it is lost, what befalls processes goes on.
+    pub fn lose_agent(&mut self) {
+        self.agenda.retain(|_, due| match due {
+            Due::Ends(..) | Due::OthersEnd(_) => true,
+            Due::Fact(_) | Due::Read | Due::Answer(..) => false,
+        });
+        self.probing.clear();
+        self.reading = None;
+    }
+
+    fn later(&mut self, span: Duration, due: Due) {
+        self.at(self.now + span, due);
+    }
+
+    fn at(&mut self, moment: Moment, due: Due) {
+        self.sequence += 1;
+        self.agenda.insert((moment, self.sequence), due);
+    }
+
+    fn tell(&self, event: Event) {
+        self.inbox.send(event).expect("whoever holds the machine listens to it");
+    }
+}

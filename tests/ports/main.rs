@@ -1,0 +1,36 @@
+//! The laws of the engine's ports, each held to by the made-up machine of the simulation and by the real
+//! implementation alike, so that what is proven in the simulation is true of the world.
+//!
+//! Notifications have no law here, as only a desktop tells what became of one.
+
+#![cfg(target_os = "linux")]
+#![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
+
+/// A test for each law on each of the worlds.
+macro_rules! held_by {
+    ($($name:ident: $world:expr),*; $laws:tt) => {
+        $(held_by! { @ $name, $world, $laws })*
+    };
+    (@ $name:ident, $world:expr, [$($law:ident),* $(,)?]) => {
+        mod $name {
+            use super::*;
+            $(
+                #[test]
+                fn $law() {
+                    super::$law(&mut $world);
+                }
+            )*
+        }
+    };
+}
+
+#[path = "../os/conformance.rs"]
+mod conformance;
+#[path = "../laws/fakes/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the simulation uses more of it")]
+mod fakes;
+mod probes;
+mod processes;
+mod sources;
+mod store;
+mod time;
