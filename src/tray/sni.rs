@@ -149,22 +149,24 @@ impl Link {
             let bus = zbus::Connection::session().await.map_err(no_bus)?;
             let daemon = DBusProxy::new(&bus).await.map_err(no_bus)?;
             let mut hosts = daemon.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await.map_err(no_bus)?;
-            loop {
-                stage.scene().hostless = false;
-                let view = View { stage: stage.clone() };
-                let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
-                let tray = Shutdown(tray);
-                // ksni looks for a host first and listens for one afterwards: who comes or goes in between would be missed.
-                // The question is only there for its answer, behind which everything has arrived that happened before.
-                daemon.get_id().await.map_err(|error| no_bus(error.into()))?;
-                let last = std::iter::from_fn(|| hosts.next().now_or_never().flatten()).last();
-                let is_there = last.and_then(|change| Some(change.args().ok()?.new_owner().is_some()));
-                let is_missed = is_there.is_some_and(|is_there| is_there == stage.scene().hostless);
-                if !is_missed {
-                    return Ok(Self { tray, bus });
+            stage.scene().hostless = false;
+            let view = View { stage: stage.clone() };
+            let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
+            let tray = Shutdown(tray);
+            // ksni looks for a host first and listens for one afterwards: who comes or goes in between would be missed.
+            // The question is only there for its answer, behind which everything has arrived that happened before.
+            daemon.get_id().await.map_err(|error| no_bus(error.into()))?;
+            let last = std::iter::from_fn(|| hosts.next().now_or_never().flatten()).last();
+            let is_there = last.and_then(|change| Some(change.args().ok()?.new_owner().is_some()));
+            match is_there {
+                // Who has registered already may do so again.
+                Some(true) if stage.is_hostless() && register(&bus, &daemon).await.is_some() => {
+                    stage.scene().hostless = false;
                 }
-                tray.0.shutdown().await;
+                Some(false) => stage.miss_host("it has gone"),
+                Some(true) | None => {}
             }
+            Ok(Self { tray, bus })
         };
         timeout(PATIENCE, open).await.unwrap_or_else(|_| Err("the session bus does not answer".to_owned()))
     }
@@ -173,6 +175,16 @@ impl Link {
         // On a dead bus there may be nobody to say goodbye to.
         let _ = timeout(PATIENCE, self.tray.0.shutdown()).await;
     }
+}
+
+/// Tells the host, over `bus`, of the item that ksni has there; `None` if nobody listens to that.
+async fn register(bus: &zbus::Connection, daemon: &DBusProxy<'_>) -> Option<()> {
+    let prefix = format!("org.kde.StatusNotifierItem-{}-", std::process::id());
+    let names = daemon.list_names().await.ok()?;
+    let item = names.iter().find(|name| name.starts_with(&prefix))?;
+    let method = "RegisterStatusNotifierItem";
+    let told = bus.call_method(Some(WATCHER), "/StatusNotifierWatcher", Some(WATCHER), method, &item.as_str()).await;
+    told.ok().map(|_| ())
 }
 
 /// What is shown at present, shared by the loop that renews it and the objects on the bus that show it.
@@ -231,6 +243,17 @@ impl Stage {
                     opener(target);
                 }
             }
+        }
+    }
+
+    fn is_hostless(&self) -> bool {
+        self.scene().hostless
+    }
+
+    /// Nobody shows the tray, because of `reason`: says so once.
+    fn miss_host(&self, reason: &str) {
+        if !std::mem::replace(&mut self.scene().hostless, true) {
+            tracing::warn!("no tray host for now: {reason}");
         }
     }
 
@@ -299,12 +322,10 @@ impl ksni::Tray for View {
     }
 
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
-        if !std::mem::replace(&mut self.stage.scene().hostless, true) {
-            match reason {
-                OfflineReason::Error(error) => tracing::warn!("no tray host for now: {error}"),
-                // Whatever other reasons there may be one day, they come to the same.
-                _ => tracing::warn!("no tray host for now: it has gone"),
-            }
+        match reason {
+            OfflineReason::Error(error) => self.stage.miss_host(&error.to_string()),
+            // Whatever other reasons there may be one day, they come to the same.
+            _ => self.stage.miss_host("it has gone"),
         }
         true
     }
