@@ -31,7 +31,7 @@ impl Agent {
         let watch = FolderWatch::start(&location.folder, inbox.clone());
         let reader = Reader::new(location, None, BTreeMap::new(), Box::new(watch));
         let mut sources = DiskSources::start(reader, inbox);
-        sources.read("start".to_owned());
+        sources.read("start".to_owned(), 1);
         let mut agent = Self { sources, events, causes: Vec::new() };
         let reading = agent.until(|_| true).await;
         (agent, reading)
@@ -42,7 +42,7 @@ impl Agent {
         loop {
             let event = tokio::time::timeout(Duration::from_secs(30), self.events.recv()).await;
             match event.expect("in time") {
-                Some(Event::SourcesTouched { cause }) => self.sources.read(cause),
+                Some(Event::SourcesTouched { cause }) => self.sources.read(cause, self.causes.len() as u64 + 1),
                 Some(Event::SourcesRead(reading)) => {
                     self.causes.push(reading.cause.clone());
                     if wanted(&reading) {
