@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use regex::Regex;
 use serde_json::Value;
@@ -18,6 +19,50 @@ fn every_json_example_is_json() {
         if let Err(error) = serde_json::from_str::<Value>(&text) {
             panic!("{error} in\n{text}");
         }
+    }
+}
+
+/// Services that an example needs and does not define are no mistake: each is only a part.
+#[test]
+fn every_json_example_is_a_good_source() {
+    let block = Regex::new(r"(?s)```json\n(.*?)```").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("services.json");
+    for found in block.captures_iter(&read("README.md")) {
+        std::fs::write(&file, &found[1]).unwrap();
+        std::fs::set_permissions(&file, std::os::unix::fs::PermissionsExt::from_mode(0o644)).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_pilotlight"))
+            .args(["check", "--json"])
+            .arg(&file)
+            .env("HOME", folder.path())
+            .output()
+            .unwrap();
+        let check: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let elsewhere = |message: &str| message.starts_with("there is no service ");
+        let problems: Vec<_> = check["problems"].as_array().unwrap().iter().collect();
+        assert!(problems.iter().all(|problem| elsewhere(problem["message"].as_str().unwrap())), "{problems:#?}");
+        assert!(!check["services"].as_array().unwrap().is_empty(), "no service in\n{}", &found[1]);
+    }
+}
+
+#[test]
+fn the_table_of_commands_names_all_there_are() {
+    let page = read("README.md");
+    let output = Command::new(env!("CARGO_BIN_EXE_pilotlight")).arg("--help").output().unwrap();
+    let help = String::from_utf8(output.stdout).unwrap();
+    let commands: Vec<_> = help
+        .lines()
+        .skip_while(|line| *line != "Commands:")
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|command| *command != "help")
+        .collect();
+    assert!(commands.len() > 15, "{help}");
+    let table = page.split("## The command line").nth(1).unwrap();
+    for command in commands {
+        let named = Regex::new(&format!("(?m)^\\|.*`{command}[ `]")).unwrap();
+        assert!(named.is_match(table), "{command} is not in the table");
     }
 }
 

@@ -42,7 +42,7 @@ impl Agent {
         loop {
             let event = tokio::time::timeout(Duration::from_secs(30), self.events.recv()).await;
             match event.expect("in time") {
-                Some(Event::SourcesTouched { cause }) => self.sources.read(cause, 1),
+                Some(Event::SourcesTouched { cause }) => self.sources.read(cause, self.causes.len() as u64 + 1),
                 Some(Event::SourcesRead(reading)) => {
                     self.causes.push(reading.cause.clone());
                     if wanted(&reading) {

@@ -6,9 +6,10 @@ use axum::extract::State;
 use serde::de::DeserializeOwned;
 
 use super::backstage::Backstage;
-use super::failure::{bad_request, no_such_service, refused};
+use super::failure::{bad_request, refused};
+use super::known::find;
 use super::wait::until_settled;
-use crate::domain::{Accepted, Aim, Command, Goal, Selection, ServiceId, Shutdown, Snapshot};
+use crate::domain::{Accepted, Aim, Command, Goal, Selection, ServiceId, Shutdown};
 use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, ShutdownWish, Wait, Wish};
 
 /// `POST /v1/start`.
@@ -53,7 +54,7 @@ pub async fn reload(State(backstage): State<Backstage>) -> Result<Json<Reloaded>
 pub async fn wait(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
     let Wait { ids, goal, timeout } = parse(&body)?;
     let timeout = wire::span(timeout).map_err(bad_request)?;
-    let ids = known(ids, &backstage.engine.snapshot())?;
+    let ids = known(&ids, &backstage).await?;
     let goal = Goal::from(goal);
     let aims: Vec<Aim> = ids.into_iter().map(|id| Aim { id, goal, not_run: None }).collect();
     until_settled(&backstage.engine, &aims, timeout, Vec::new()).await.map(Json)
@@ -71,7 +72,7 @@ async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Comm
     let Wish { ids, all, group, wait, timeout } = parse(body)?;
     let timeout = wire::span(timeout).map_err(bad_request)?;
     let selection = match (ids.is_empty(), all, group) {
-        (false, false, None) => Selection::Ids(known(ids, &backstage.engine.snapshot())?),
+        (false, false, None) => Selection::Ids(known(&ids, backstage).await?),
         (true, true, None) => Selection::All,
         (true, false, Some(group)) => Selection::Group(group),
         (_, _, _) => return Err(bad_request("say which services: exactly one of ids, all and group")),
@@ -90,22 +91,19 @@ async fn wish_only(
     command: fn(Selection) -> Command,
 ) -> Result<Json<Done>, Failure> {
     let Ids { ids } = parse(body)?;
-    let ids = known(ids, &backstage.engine.snapshot())?;
+    let ids = known(&ids, backstage).await?;
     let command = command(Selection::Ids(ids));
     let Accepted { aims: _, remarks } = backstage.engine.command(command).await.map_err(refused)?;
     Ok(Json(Done { services: Vec::new(), remarks }))
 }
 
 /// The ids of a request, all of which must be services; there must be one at least.
-fn known(ids: Vec<String>, snapshot: &Snapshot) -> Result<Vec<ServiceId>, Failure> {
+async fn known(ids: &[String], backstage: &Backstage) -> Result<Vec<ServiceId>, Failure> {
     if ids.is_empty() {
         return Err(bad_request("ids is empty: name at least one service"));
     }
-    let one = |id: String| {
-        let view = snapshot.service(&id).ok_or_else(|| no_such_service(&id, snapshot))?;
-        Ok(view.id.clone())
-    };
-    ids.into_iter().map(one).collect()
+    let (views, _) = find(&backstage.engine, ids.iter().map(String::as_str)).await?;
+    Ok(views.iter().map(|view| view.id.clone()).collect())
 }
 
 /// The body of a request; an empty one is an empty object.

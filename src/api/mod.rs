@@ -7,6 +7,7 @@ mod ask;
 mod backstage;
 mod events;
 mod failure;
+mod known;
 mod router;
 mod show;
 

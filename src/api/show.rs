@@ -10,7 +10,8 @@ use serde::Deserialize;
 
 use super::backstage::Backstage;
 use super::events::query;
-use super::failure::{internal, no_such_service};
+use super::failure::internal;
+use super::known::find;
 use crate::domain::{ServiceView, Snapshot};
 use crate::wire::{Failure, Graph, Ps, Samples, Status, Why, changed_since_healthy};
 
@@ -28,8 +29,7 @@ struct Which {
 
 /// `GET /v1/status`.
 pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Status>, Failure> {
-    let snapshot = backstage.engine.snapshot();
-    let views = chosen(&snapshot, &query::<Which>(&uri)?)?;
+    let (views, snapshot) = chosen(&backstage, &query::<Which>(&uri)?).await?;
     // What processes cost is the least of a status: without it, the rest is shown.
     let samples = sample(&backstage, views.clone()).await?.unwrap_or_else(|error| {
         tracing::warn!(%error, "failed to measure processes");
@@ -41,7 +41,7 @@ pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json
 
 /// `GET /v1/ps`.
 pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>, Failure> {
-    let views = chosen(&backstage.engine.snapshot(), &query::<Which>(&uri)?)?;
+    let (views, _) = chosen(&backstage, &query::<Which>(&uri)?).await?;
     let samples = sample(&backstage, views.clone()).await?;
     let samples = samples.map_err(|error| internal(format!("failed to measure processes: {error}")))?;
     Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples)))
@@ -49,8 +49,9 @@ pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>
 
 /// `GET /v1/why/{id}`.
 pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Why>, Failure> {
-    let snapshot = backstage.engine.snapshot();
-    let view = snapshot.service(&id).ok_or_else(|| no_such_service(&id, &snapshot))?;
+    let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
+    // One was asked for, and so one was found.
+    let view = views.first().ok_or_else(|| internal("the service is gone"))?;
     let asked = (backstage.clone(), view.id.clone());
     let (lines, events) = aside(move || {
         let (backstage, id) = asked;
@@ -79,10 +80,10 @@ async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<i
     aside(move || sampling(&views)).await
 }
 
-fn chosen(snapshot: &Snapshot, which: &Which) -> Result<Vec<Arc<ServiceView>>, Failure> {
+async fn chosen(backstage: &Backstage, which: &Which) -> Result<(Vec<Arc<ServiceView>>, Arc<Snapshot>), Failure> {
     if which.ids.is_empty() {
-        return Ok(snapshot.services.to_vec());
+        let snapshot = backstage.engine.snapshot();
+        return Ok((snapshot.services.to_vec(), snapshot));
     }
-    let one = |id: &str| snapshot.service(id).cloned().ok_or_else(|| no_such_service(id, snapshot));
-    which.ids.split(',').map(one).collect()
+    find(&backstage.engine, which.ids.split(',')).await
 }

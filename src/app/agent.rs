@@ -9,11 +9,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
-use tracing_subscriber::fmt::writer::MakeWriterExt;
 
 use super::backstage::{ToldStore, last_lines, root, sampling};
+use super::console::Console;
 use super::project::{Project, in_full};
-use super::{console, signals};
+use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
 use crate::cli::{Exit, Global, Run, refuse};
 use crate::domain::{Event, RunIds, ServiceId, Snapshot};
@@ -24,7 +24,7 @@ use crate::observe::{Observer, Usage};
 use crate::probe::NetProbes;
 use crate::process::OsProcesses;
 use crate::sources::{DiskSources, Reader};
-use crate::state::{AgentFile, AgentLog, AgentRecord, DiskStore, Instance, Kept};
+use crate::state::{AgentFile, AgentRecord, DiskStore, Instance, Kept};
 use crate::watch::FolderWatch;
 use crate::wire::AgentFacts;
 use crate::{power, tray};
@@ -57,9 +57,10 @@ pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
         Ok(claimed) => claimed,
         Err(error) => return refuse(Exit::NotDone, &error, None),
     };
-    if let Err(error) = log_to(&dir) {
-        return refuse(Exit::NotDone, &format!("failed to open the agent's log: {error}"), None);
-    }
+    let _voice = match words::speak(&dir) {
+        Ok(voice) => voice,
+        Err(error) => return refuse(Exit::NotDone, &format!("failed to open the agent's log: {error}"), None),
+    };
     place.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(LINGER).build();
     let runtime = match runtime {
@@ -171,11 +172,14 @@ impl Agent<'_> {
         if face != Face::None {
             tokio::task::spawn_local(tray::run(handle.clone(), desk(project, &dir, opener, has_tray)));
         }
+        let mut console = None;
         if face != Face::Tray && !is_quiet && io::stdout().is_terminal() {
-            tokio::task::spawn_local(console::show(handle.clone(), dir.clone()));
+            let opened = Console::open(&handle, &dir);
+            console = Some(opened.map_err(|error| format!("failed to print on the terminal: {error}"))?);
         }
 
         engine.run(ports).await;
+        console.into_iter().for_each(Console::close);
         obeying.abort();
         let _ = ended.send(());
         // Dropped last: whoever waits for the agent's end waits for the socket to refuse.
@@ -242,18 +246,6 @@ fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {
     let dir = dir.clone();
     let opener = opener?;
     Some(Arc::new(move |id: &ServiceId| opener(&tray::Target::Path(dir.log(id)))))
-}
-
-/// The agent's own words go to its log and to stderr.
-fn log_to(dir: &StateDir) -> io::Result<()> {
-    let log = AgentLog::open(&dir.agent_log())?;
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::INFO)
-        .with_ansi(false)
-        .with_target(false)
-        .with_writer(io::stderr.and(log))
-        .init();
-    Ok(())
 }
 
 /// The machine's age, without its sleep: before that no process can have begun.

@@ -8,6 +8,7 @@ mod backstage;
 mod console;
 mod project;
 mod signals;
+mod words;
 
 use std::process::ExitCode;
 

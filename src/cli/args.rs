@@ -26,17 +26,20 @@ pub struct Invocation {
     pub command: Option<Command>,
 }
 
+/// What all commands have stands apart from what each has.
+const PLACES: &str = "Places";
+
 /// What all commands share.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Global {
     /// The main configuration file [default: $PILOTLIGHT_CONFIG, else services.json here or in the nearest folder above]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = PLACES)]
     pub config: Option<PathBuf>,
     /// Where relative paths in sources start [default: the main file's folder]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = PLACES)]
     pub root: Option<PathBuf>,
     /// Where logs, pids and wishes are kept [default: $PILOTLIGHT_STATE_DIR, else in the user's state directory]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR", help_heading = PLACES)]
     pub state_dir: Option<PathBuf>,
 }
 

@@ -138,7 +138,7 @@ async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Resu
     print(out, output, &answer, |_| {
         let mut text = remarks(&answer.remarks);
         let told = answer.problems.iter().filter(|problem| problem.severity != Severity::Note);
-        told.for_each(|problem| text.push_str(&problem_lines(problem)));
+        told.for_each(|problem| text.push_str(&(problem_lines(problem) + "\n")));
         text + &format!("generation {} is in use\n", answer.generation)
     })?;
     let broken = answer.problems.iter().any(|problem| problem.severity == Severity::Error);

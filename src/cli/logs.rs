@@ -82,10 +82,18 @@ pub struct LogPrinter {
 }
 
 impl LogPrinter {
-    /// Lines of `services`; others are welcome, but not aligned.
+    /// Lines of `services`, and of those that are [expected](Self::expect) later.
     pub fn new(services: &[ServiceId], form: LogForm) -> Self {
         let longest = services.iter().map(|id| id.as_str().len()).max().unwrap_or(0);
         Self { services: services.to_vec(), longest, form }
+    }
+
+    /// Makes room for lines of `service` too.
+    pub fn expect(&mut self, service: &ServiceId) {
+        if !self.services.contains(service) {
+            self.longest = self.longest.max(service.as_str().len());
+            self.services.push(service.clone());
+        }
     }
 
     /// Writes one line. [`LogForm::Named`] has colours: give it [`anstream::stdout`], or strip them.

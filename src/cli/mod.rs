@@ -16,4 +16,7 @@ pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
 pub use offline::{check, completions, refuse};
-pub use render::{Look, render_check, render_event, render_graph, render_ps, render_status, render_why};
+pub use render::{
+    Change, Look, render_change, render_check, render_event, render_graph, render_light, render_problem, render_ps,
+    render_status, render_why,
+};

@@ -30,7 +30,7 @@ impl Need {
     async fn ask(&self, client: &Client) -> Result<(), String> {
         if self.url.scheme() != "http" {
             let (host, port) = &self.address;
-            return TcpStream::connect((host.as_str(), *port)).await.map(drop).map_err(|error| error.to_string());
+            return TcpStream::connect((host.as_str(), *port)).await.map(drop).map_err(|error| innermost(&error));
         }
         let answer = client.get(self.url.clone()).send().await.map_err(|error| innermost(&error))?;
         match answer.status() {
@@ -62,12 +62,21 @@ fn innermost(error: &dyn std::error::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause.to_string()
+    // What the system says ends with its number for it, which helps nobody here.
+    let text = cause.to_string();
+    let text = text.split(" (os error ").next().unwrap_or_default();
+    text.chars().take(1).flat_map(char::to_lowercase).chain(text.chars().skip(1)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn trouble_is_told_in_words_without_numbers() {
+        let refused = std::io::Error::from_raw_os_error(111);
+        assert_eq!(innermost(&std::io::Error::other(refused)), "connection refused");
+    }
 
     #[test]
     fn a_need_is_a_url_with_or_without_a_name() {

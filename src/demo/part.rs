@@ -96,7 +96,7 @@ fn serve(
     };
     let client = reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?;
     let mood = watch::Sender::new(Mood::default());
-    let router = router(Arc::new(Stage { part: part.clone(), port, mood, crash, client }));
+    let router = router(Arc::new(Stage { part: part.clone(), port, mood, crash, client, told: 0.into() }));
     for listener in listeners {
         say(format_args!("{} listening on http://{}", part.name, listener.local_addr()?));
         let mut end = end.clone();

@@ -1,8 +1,10 @@
 //! What the stand-in serves: its health and descriptions, and the switches of its mood.
 //!
-//! Every request costs one line of output. Nothing here ends the process: a crash is an order to the [part](super::part).
+//! Every request costs one line of output, but health checks only when their answer is another than before: they come every
+//! moment, and would hide all else. Nothing here ends the process: a crash is an order to the [part](super::part).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Instant;
 
 use axum::extract::{Query, Request, State};
@@ -46,6 +48,8 @@ pub struct Stage {
     pub crash: mpsc::Sender<u8>,
     /// Asks what the part needs.
     pub client: reqwest::Client,
+    /// The status of the last health check that was told of; 0 before the first, and after each order.
+    pub told: AtomicU16,
 }
 
 type Shared = State<Arc<Stage>>;
@@ -67,7 +71,7 @@ pub fn router(stage: Arc<Stage>) -> Router {
         .route("/dev/info", get(info))
         .route("/dev/architecture/map", get(map))
         .layer(middleware::from_fn_with_state(Arc::clone(&stage), dawdle));
-    faces.merge(switches).layer(middleware::from_fn(log)).with_state(stage)
+    faces.merge(switches).layer(middleware::from_fn_with_state(Arc::clone(&stage), log)).with_state(stage)
 }
 
 async fn health(State(stage): Shared) -> Response {
@@ -188,10 +192,21 @@ async fn dawdle(State(stage): Shared, request: Request, next: Next) -> Response 
     next.run(request).await
 }
 
-async fn log(request: Request, next: Next) -> Response {
+async fn log(State(stage): Shared, request: Request, next: Next) -> Response {
     let began = Instant::now();
+    let is_check = request.uri().path() == "/health";
     let line = format!("{} {}", request.method(), request.uri());
     let response = next.run(request).await;
-    say(format_args!("{line} {} {} ms", response.status().as_u16(), began.elapsed().as_millis()));
+    let status = response.status().as_u16();
+    let is_news = match is_check {
+        true => stage.told.swap(status, Ordering::Relaxed) != status,
+        false => {
+            stage.told.store(0, Ordering::Relaxed);
+            true
+        }
+    };
+    if is_news {
+        say(format_args!("{line} {status} {} ms", began.elapsed().as_millis()));
+    }
     response
 }

@@ -214,7 +214,9 @@ fn first_slip(text: &str) -> Option<Slip> {
 /// What the parser found, in our words, and at the place where a person would look.
 fn describe(name: &Arc<str>, text: &str, error: &ParseError) -> Problem {
     use ParseErrorKind as Kind;
-    let at = error.range().start;
+    let found = error.range().start;
+    // What is missing at the end of the file is missing behind its last word, not on an empty line below.
+    let at = if text.get(found..).is_some_and(|rest| rest.trim().is_empty()) { text.trim_end().len() } else { found };
     let (message, hint) = match error.kind() {
         Kind::CommentsNotAllowed | Kind::UnterminatedCommentBlock => {
             ("comments are not part of JSON", "delete it; a \"description\" can say the same")

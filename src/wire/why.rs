@@ -45,7 +45,7 @@ pub struct Why {
     pub first_cause: Option<String>,
     /// The last lines of its log; null when there is no log.
     pub last_lines: Option<Vec<String>>,
-    /// What changed in the catalog since it was last healthy; null when it was not seen healthy.
+    /// What changed in the catalog since it last became healthy; null when it was not seen healthy.
     pub changed: Option<Vec<String>>,
     /// When it is tried again.
     pub next_try: Option<Timestamp>,

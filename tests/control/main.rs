@@ -113,7 +113,8 @@ fn no_such_service_is_status_4_and_names_one_that_may_be_meant() {
             assert_eq!(agent.call(&format!("{line} {odd}")).0, Exit::NoSuchService, "{line} {odd}");
         }
     }
-    assert!(agent.commands().is_empty());
+    // It may stand in a file that was written a moment ago: nothing was done but to look there.
+    assert!(agent.commands().iter().all(|command| *command == Command::Reload));
 }
 
 #[test]

@@ -8,7 +8,7 @@ use super::World;
 use crate::api::OPENAPI;
 use crate::api::router::routes;
 use crate::domain::sample::{NOW, define, exited, healthy, snapshot, waiting, wanted};
-use crate::domain::{self, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
+use crate::domain::{self, Accepted, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
 
 fn document() -> Value {
     serde_json::from_str(OPENAPI).unwrap()
@@ -124,7 +124,9 @@ async fn every_failure_has_the_documented_shape() {
     let mut world = World::new(picture());
     let mut answers = vec![world.get("/v1/nothing").await, world.get("/v1/start").await];
     assert!(answers.iter().all(|(status, body)| *status == 404 && body["kind"] == "no_such_path"));
-    answers.push(world.get("/v1/why/nobody").await);
+    let unknown = world.post("/v1/restart", r#"{"ids": ["nobody"]}"#);
+    world.answer(Ok(Accepted::default())).await;
+    answers.push(unknown.await.unwrap());
     answers.push(world.post("/v1/start", "{}").await.unwrap());
     answers.push(world.post("/v1/wait", r#"{"ids": ["db"]}"#).await.unwrap());
     let refused = world.post("/v1/reload", "");

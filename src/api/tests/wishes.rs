@@ -7,6 +7,7 @@ use crate::domain::sample::{healthy, id, running, snapshot, stopped, wanted};
 use crate::domain::{
     Accepted, Command, Goal, HealthState, Light, ProcessState, Refusal, Selection, ServiceView, Shutdown,
 };
+use crate::engine::Request;
 
 fn starting(name: &str) -> ServiceView {
     let view = running(name, 7, HealthState::Starting, Light::Yellow, "its first probe has not passed");
@@ -121,7 +122,9 @@ async fn remarks_are_passed_on() {
 
 #[tokio::test]
 async fn no_such_service_is_404_with_the_name_that_may_be_meant() {
-    let world = World::new(snapshot(vec![healthy("main-api", 7), healthy("db", 8)]));
+    let mut world = World::new(snapshot(vec![healthy("main-api", 7), healthy("db", 8)]));
+    // An engine that reads nothing more.
+    world.commands.close();
     let mut answers = vec![world.get("/v1/status?ids=db,main-apj").await, world.get("/v1/why/main-apj").await];
     answers.push(world.get("/v1/ps?ids=main-apj").await);
     for path in ["/v1/start", "/v1/stop", "/v1/restart", "/v1/enable", "/v1/disable", "/v1/reset", "/v1/wait"] {
@@ -133,6 +136,26 @@ async fn no_such_service_is_404_with_the_name_that_may_be_meant() {
         assert_eq!(body["error"], "there is no service \"main-apj\"");
         assert_eq!(body["hint"], "did you mean main-api?");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_was_dropped_in_a_moment_ago_is_looked_for_in_the_sources() {
+    let mut world = World::new(snapshot(vec![]));
+    let answer = world.post("/v1/wait", r#"{"ids": ["hello"]}"#);
+    let Request { command, reply } = world.commands.recv().await.unwrap();
+    assert_eq!(command, Command::Reload);
+    world.publish(snapshot(vec![healthy("hello", 7)]));
+    reply.send(Ok(Accepted::default())).unwrap();
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["services"][0]["reached"]), (200, &json!(true)));
+}
+
+#[tokio::test]
+async fn what_is_no_id_is_looked_for_nowhere() {
+    let mut world = World::new(snapshot(vec![healthy("db", 8)]));
+    let (status, body) = world.post("/v1/start", r#"{"ids": ["a/b"]}"#).await.unwrap();
+    assert_eq!((status, &body["kind"]), (404, &json!("no_such_service")));
+    assert!(world.commands.try_recv().is_err());
 }
 
 #[tokio::test]

@@ -37,7 +37,7 @@ fn text(graph: &Graph) -> String {
         }
     }
     if graph.edges.iter().any(|edge| edge.kind != EdgeKind::DependsOn) {
-        let _ = writeln!(tree.out, "{}", paint(DIM, "~ talks to, without waiting for it"));
+        let _ = writeln!(tree.out, "\n{}", paint(DIM, "~ talks to, without waiting for it"));
     }
     tree.out
 }

@@ -7,6 +7,7 @@ mod events;
 mod graph;
 mod problems;
 mod ps;
+mod screen;
 mod status;
 mod units;
 mod why;
@@ -16,6 +17,7 @@ pub use graph::render_graph;
 pub(super) use problems::problem_lines;
 pub use problems::render_check;
 pub use ps::render_ps;
+pub use screen::{Change, render_change, render_light, render_problem};
 pub use status::render_status;
 pub use why::render_why;
 

@@ -22,7 +22,6 @@ pub fn render_check(check: &Check) -> String {
     }
     let count = |severity| check.problems.iter().filter(|problem| problem.severity == severity).count();
     let errors = count(Severity::Error);
-    let of = |number: usize, word: &str| if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") };
     let mut parts =
         vec![of(errors, "error"), of(count(Severity::Warning), "warning"), of(count(Severity::Note), "note")];
     parts.retain(|part| !part.starts_with("0 "));
@@ -33,6 +32,20 @@ pub fn render_check(check: &Check) -> String {
     let style = if errors > 0 { style(Severity::Error) } else { AnsiColor::Green.on_default().bold() };
     let _ = writeln!(out, "{} in {}", paint(style, &verdict), of(check.services.len(), "service"));
     out
+}
+
+/// How many errors and warnings there are, to stand behind a summary: `, 1 error in the sources`.
+pub fn in_sources(problems: &[Problem]) -> String {
+    let count = |severity| problems.iter().filter(|problem| problem.severity == severity).count();
+    match (count(Severity::Error), count(Severity::Warning)) {
+        (0, 0) => String::new(),
+        (0, warnings) => format!(", {} on the sources", of(warnings, "warning")),
+        (errors, _) => format!(", {} in the sources", of(errors, "error")),
+    }
+}
+
+fn of(number: usize, word: &str) -> String {
+    if number == 1 { format!("1 {word}") } else { format!("{number} {word}s") }
 }
 
 /// One problem: `error: services.json:3:9: …`, the offending line with a caret, the hint.

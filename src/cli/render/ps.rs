@@ -8,11 +8,12 @@ use super::{BOLD, DIM, Look, fit, paint};
 use crate::domain::text::plain;
 use crate::wire::{Process, Ps};
 
-/// `ps` for people: a tree per service.
+/// `ps` for people: a tree per service; without one, in a word, if nothing else was asked for.
 pub fn render_ps(ps: &Ps, look: &Look) -> String {
     let mut out = paint(DIM, &format!("{:>8} {:>6} {:>8} {:>7}  COMMAND", "PID", "CPU", "MEM", "AGE"));
     out.push('\n');
-    for tree in &ps.services {
+    let runs = ps.services.iter().any(|tree| !tree.processes.is_empty());
+    for tree in ps.services.iter().filter(|tree| !runs || !tree.processes.is_empty()) {
         let _ = writeln!(out, "{}", paint(BOLD, &plain(&tree.id)));
         if tree.processes.is_empty() {
             let _ = writeln!(out, "{:>8}", "-");

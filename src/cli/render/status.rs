@@ -5,7 +5,7 @@ use std::path::Path;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::problems::problem_lines;
+use super::problems::{in_sources, problem_lines};
 use super::units::{percent, size, span};
 use super::{BOLD, DIM, Look, colour, fit, mark, pad, paint};
 use crate::domain::text::plain;
@@ -35,7 +35,7 @@ fn headline(status: &Status, look: &Look) -> String {
         Mode::Tray => "tray",
         Mode::Headless => "headless",
     };
-    let summary = format!("{} {}", mark(status.light), plain(&status.summary));
+    let summary = format!("{} {}{}", mark(status.light), plain(&status.summary), in_sources(&status.problems));
     let more = format!("generation {}, {mode}, pid {}, up {}", status.generation, agent.pid, span(age));
     let style = colour(status.light).bold();
     match look.width {

@@ -101,10 +101,10 @@ fn changes(why: &Why, out: &mut String) {
     match why.changed.as_deref() {
         None => {}
         Some([]) => {
-            let _ = writeln!(out, "\nNothing of the configuration has changed since it was last healthy.");
+            let _ = writeln!(out, "\nNothing of the configuration has changed since it last became healthy.");
         }
         Some(changes) => {
-            let _ = writeln!(out, "\n{}", paint(BOLD, "Since it was last healthy, this has changed:"));
+            let _ = writeln!(out, "\n{}", paint(BOLD, "Since it last became healthy, this has changed:"));
             for change in changes {
                 let _ = writeln!(out, "  - {}", plain(change));
             }

@@ -18,11 +18,11 @@ const LONGEST_LINE: usize = 300;
 /// Sorts `problems` by severity and place, and adds the lines that they are about.
 pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<Problem> {
     let order: HashMap<&str, usize> = files.iter().enumerate().map(|(at, file)| (&*file.name, at)).collect();
-    problems.sort_by_key(|problem| {
+    problems.sort_by_cached_key(|problem| {
         let place = problem.place.as_ref();
         let file = place.map(|place| order.get(&*place.file).copied().unwrap_or(usize::MAX));
-        // What lies in no file concerns all of them.
-        (problem.severity, file, place.map(|place| (place.line, place.column)))
+        // What lies in no file concerns all of them. Files of which nothing is in use have no place among the others.
+        (problem.severity, file, place.map(|place| (Arc::clone(&place.file), place.line, place.column)))
     });
     problems.dedup();
     if problems.len() > MOST + SLACK {
