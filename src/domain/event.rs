@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::catalog::Reading;
 use super::id::{RunId, ServiceId};
 use super::notice::Notice;
-use super::run::{Exit, FoundRun, Outcome, PortHolder};
+use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
 use super::service::{Probe, Signal, Spawn};
 
 /// A fact, told by an effect; in the past tense.
@@ -17,6 +17,8 @@ pub enum Event {
     Found {
         /// The runs that are provably ours and live.
         runs: Vec<FoundRun>,
+        /// The last runs of services of which nothing lives.
+        ends: Vec<FoundEnd>,
         /// What the user has switched on or off.
         intent: Intent,
     },

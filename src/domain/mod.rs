@@ -28,7 +28,7 @@ pub use moment::Moment;
 pub use node::{Entry, Node, Value};
 pub use notice::{Notice, NoticeKey, Urgency};
 pub use problem::{Place, Problem, Severity};
-pub use run::{Exit, FoundRun, Outcome, PortHolder};
+pub use run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
 pub use service::{
     AgentSettings, Catalog, Check, Condition, Dependency, Display, Group, Kind, NamedPort, Probe, RestartPolicy,
     RestartWhen, Service, Signal, Spawn, StopPolicy,

@@ -77,6 +77,17 @@ pub struct FoundRun {
     pub since: Moment,
 }
 
+/// A run of an earlier agent, in this boot of the machine, of which the end is on record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundEnd {
+    /// The service that it was of.
+    pub id: ServiceId,
+    /// The hash of what was spawned.
+    pub spawn_hash: String,
+    /// How it ended.
+    pub exit: Exit,
+}
+
 /// Who listens on a port that a service wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortHolder {

@@ -54,6 +54,15 @@ pub struct RunEnd {
 }
 
 impl RunEnd {
+    /// How the main process ended.
+    pub fn exit(&self) -> Exit {
+        match (self.code, self.signal) {
+            (Some(code), _) => Exit::Code(code),
+            (None, Some(signal)) => Exit::Signal(signal),
+            (None, None) => Exit::Unknown,
+        }
+    }
+
     /// The end by `exit`, now.
     pub fn now(exit: &Exit) -> Self {
         let (code, signal) = match exit {

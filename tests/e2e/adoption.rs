@@ -95,3 +95,20 @@ fn a_second_signal_ends_everything_at_once() {
     assert_eq!(desk.wait_agent(), Some(1));
     assert!(!is_alive(pid));
 }
+
+#[test]
+fn a_one_shot_that_has_completed_is_not_run_again_by_the_next_agent() {
+    let mut desk = Desk::new();
+    desk.save("services.d/s.json", r#"{"type": "process", "command": ["sleep", "1000"], "auto_start": true}"#);
+    let job =
+        r#"{"type": "process", "command": ["sh", "-c", "echo once >>done"], "one_shot": true, "auto_start": true}"#;
+    desk.save("services.d/job.json", job);
+    desk.start_agent();
+    desk.until_service("job", "process", "completed");
+    desk.until_light("green");
+    desk.kill_agent();
+    desk.start_agent();
+    desk.until_light("green");
+    assert_eq!(desk.service("job")["process"], "completed");
+    assert_eq!(std::fs::read_to_string(desk.project("done")).expect("it has run"), "once\n");
+}

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Command, Exit, Goal, Light, NoticeKey, Outcome, ProcessState, Refusal, Selection, ServiceId, Urgency, WantedBy,
+    Command, Exit, Goal, Light, NoticeKey, Outcome, ProcessState, Refusal, Selection, ServiceId, Shutdown, Urgency,
+    WantedBy,
 };
 
 use crate::world::{Behaviour, Spawning, World};
@@ -344,4 +345,24 @@ fn a_disabled_service_never_runs_and_says_where_it_is_disabled() {
     assert_eq!(world.process("db"), ProcessState::Stopped);
     let refusal = world.command(Command::Start(ids(&["db"]))).expect_err("it is disabled");
     assert_eq!(refusal, Refusal::Impossible("db is disabled in services.d/db.json:2:14".to_owned()));
+}
+
+#[test]
+fn what_has_completed_is_not_run_again_by_the_next_agent_as_long_as_something_lives() {
+    let job = r#"{"type": "process", "command": "job", "one_shot": true, "auto_start": true}"#;
+    let mut world = World::new(&[
+        ("services.d/db.json", DB.replace("{\"type\"", "{\"auto_start\": true, \"type\"")),
+        ("services.d/job.json", job.to_owned()),
+    ]);
+    world.behaviours.insert(id("job"), Behaviour { life: Some((second(1), 0)), ..Behaviour::default() });
+    assert!(world.pass_until(second(10), |world| world.process("job") == ProcessState::Completed));
+    world.kill_agent();
+    world.pass(second(30));
+    assert_eq!(world.process("job"), ProcessState::Completed);
+    assert_eq!(world.spawns[&id("job")], 1);
+    world.command(Command::Shutdown(Shutdown::AsConfigured)).expect("it can end");
+    assert!(world.pass_until(second(30), |world| world.exited));
+    world.kill_agent();
+    world.pass(second(30));
+    assert_eq!(world.spawns[&id("job")], 2, "where nothing lives everything begins anew");
 }

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Answer, Command, Condition, Effect, Event, Exit, Moment, Outcome, ProbeOrder, ProcessState, RunId, RunIds,
-    ServiceId, Snapshot, SpawnOrder, Supervisor,
+    Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, ProbeOrder, ProcessState, RunId,
+    RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
 use pilotlight::engine::ports::{Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
@@ -33,6 +33,8 @@ pub struct World {
     pub spawns: BTreeMap<ServiceId, u32>,
     /// One-shots whose last run succeeded.
     completed: BTreeMap<ServiceId, bool>,
+    /// How the last run of each service ended, as its record tells.
+    ends: BTreeMap<ServiceId, FoundEnd>,
     /// Runs of which a probe has passed.
     passed: BTreeSet<RunId>,
     /// The ports of strangers that are watched, by the names under which they are.
@@ -75,6 +77,7 @@ impl World {
             exited: false,
             spawns: BTreeMap::new(),
             completed: BTreeMap::new(),
+            ends: BTreeMap::new(),
             passed: BTreeSet::new(),
             watched: BTreeMap::new(),
             strangers_passed: BTreeMap::new(),
@@ -100,7 +103,9 @@ impl World {
 
     fn begin(&mut self) {
         let runs = self.machine.find_runs();
-        let found = Event::Found { runs, intent: self.intent.clone() };
+        let over = self.ends.values().filter(|end| runs.iter().all(|run| run.id != end.id));
+        let ends = over.cloned().collect();
+        let found = Event::Found { runs, ends, intent: self.intent.clone() };
         self.supervisor.handle(self.machine.now, found);
         self.touch("begin");
     }
@@ -216,7 +221,9 @@ impl World {
     fn note(&mut self, event: &Event) -> bool {
         match event {
             Event::Exited { run, exit, .. } => {
-                let id = self.machine.children[run].id.clone();
+                let child = &self.machine.children[run];
+                let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
+                self.ends.insert(id.clone(), FoundEnd { id: id.clone(), spawn_hash, exit: exit.clone() });
                 self.completed.insert(id, exit.is_success());
                 true
             }
@@ -284,6 +291,7 @@ impl World {
         self.machine.spawn(order);
         if self.children.contains_key(&run) {
             self.completed.remove(&id);
+            self.ends.remove(&id);
         }
     }
 

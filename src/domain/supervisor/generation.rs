@@ -55,6 +55,8 @@ impl Supervisor {
         self.catalog = catalog;
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
+            let is_first = self.generation == 1;
+            let diff = CatalogDiff { frame: diff.frame && !is_first, ..diff };
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
         }
@@ -81,6 +83,17 @@ impl Supervisor {
     /// Gives what was found of an earlier agent to its units; what belongs to none is ended, as soon as it is certain
     /// that no source defines it.
     fn take_over(&mut self, now: Moment, unsettled: bool, invalid: &BTreeSet<ServiceId>) {
+        for end in std::mem::take(&mut self.ends) {
+            // What ran to its end with success is not run again only because the agent has changed.
+            if let Some(unit) = self.fleet.units.get_mut(&end.id)
+                && unit.service.one_shot
+                && unit.phase == Phase::Idle
+                && unit.spawn_hash.as_ref() == Some(&end.spawn_hash)
+                && end.exit.is_success()
+            {
+                unit.phase = Phase::Completed;
+            }
+        }
         for found in self.strays.take_found() {
             let id = found.id.clone();
             let needed_by = self.fleet.direct_dependents(&id).next().cloned();

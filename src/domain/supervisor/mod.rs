@@ -29,8 +29,8 @@ use self::plan::{Plan, Question, is_beyond_us};
 use self::unit::Orders;
 use super::catalog::Ledger;
 use super::{
-    Accepted, Catalog, Command, Effect, Event, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds, ServiceId,
-    Severity, Shutdown, Snapshot,
+    Accepted, Catalog, Command, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds,
+    ServiceId, Severity, Shutdown, Snapshot,
 };
 
 /// Everything that is known, and what follows from it.
@@ -44,6 +44,8 @@ pub struct Supervisor {
     fleet: Fleet,
     intent: Intent,
     strays: Strays,
+    /// Ends of earlier runs, until the first reading tells what they are worth.
+    ends: Vec<FoundEnd>,
     notices: NoticeBoard,
     reads: Reads,
     closing: Option<Shutdown>,
@@ -75,6 +77,7 @@ impl Supervisor {
             fleet: Fleet::default(),
             intent: Intent::new(),
             strays: Strays::default(),
+            ends: Vec::new(),
             notices: NoticeBoard::default(),
             reads: Reads::default(),
             closing: None,
@@ -92,8 +95,10 @@ impl Supervisor {
     /// Notes a fact or a wish. What follows from it comes with the next [`Self::decide`].
     pub fn handle(&mut self, now: Moment, event: Event) {
         match event {
-            Event::Found { runs, intent } => {
+            Event::Found { runs, ends, intent } => {
                 self.intent = intent;
+                // Where something lives, the new agent goes on with what another began; else everything begins anew.
+                self.ends = if runs.is_empty() { Vec::new() } else { ends };
                 self.strays.found(runs);
             }
             Event::SourcesTouched { cause } => {
@@ -145,7 +150,7 @@ impl Supervisor {
     /// Decides what follows from all that was noted and from the time, and gives the orders.
     pub fn decide(&mut self, now: Moment) -> Vec<Effect> {
         if self.ledger.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.settle(now, "a source had its time");
+            self.settle(now, "what was gone or broken for a moment stays so");
         }
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
