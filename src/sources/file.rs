@@ -222,9 +222,8 @@ mod tests {
         let stamp = Stamp::of(&metadata);
         let now = metadata.modified().unwrap();
         assert!(!stamp.is_lasting(&file, now));
-        assert!(!stamp.is_lasting(&file, now + Duration::from_secs(1)));
+        assert!(!stamp.is_lasting(&file, now + Duration::from_millis(20)));
         assert!(!stamp.is_lasting(&file, now - Duration::from_secs(100)), "the clock was set back");
-        assert!(source(&Arc::from("a.json"), &path, None).unwrap().stamp.is_none());
         // False on a file system that is not one of this machine's own.
         assert_eq!(stamp.is_lasting(&file, now + Duration::from_secs(3)), platform::keeps_stamps(&file));
     }

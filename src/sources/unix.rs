@@ -4,7 +4,7 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{Access, OFlags, access};
 
@@ -55,11 +55,14 @@ impl Stamp {
     /// Whether every change of `file` from `now` on is certain to give it another stamp: what has changed just now may
     /// change again within the same tick of the file system's clock.
     pub fn is_lasting(&self, file: &File, now: SystemTime) -> bool {
-        /// Seconds: far more than a tick of any of their clocks.
-        const TICK: i64 = 1;
-        let since_epoch = now.duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_secs());
-        let is_old = i64::try_from(since_epoch).is_ok_and(|now| self.changed.0.saturating_add(TICK) < now);
-        is_old && keeps_stamps(file)
+        /// Ten times the longest tick of the clock that the file systems below go by.
+        const LONG_AGO: Duration = Duration::from_millis(100);
+        let (seconds, nanos) = self.changed;
+        let changed = u64::try_from(seconds).ok().zip(u32::try_from(nanos).ok());
+        let changed = changed.map(|(seconds, nanos)| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos));
+        // Not known for what lies ahead of the clock.
+        let age = changed.and_then(|changed| now.duration_since(changed).ok());
+        age.is_some_and(|age| age > LONG_AGO) && keeps_stamps(file)
     }
 }
 
