@@ -71,6 +71,64 @@ fn a_real_project_comes_up_in_order_heals_and_tells_what_it_can_not_run() {
     assert_eq!(desk.wait_agent(), Some(0));
 }
 
+/// The ids that `status` lists.
+fn listed(desk: &Desk) -> Vec<String> {
+    let status = desk.status();
+    let services = status["services"].as_array().expect("a list");
+    let mut ids = services.iter().filter_map(|service| service["id"].as_str().map(str::to_owned)).collect::<Vec<_>>();
+    ids.sort();
+    ids
+}
+
+#[test]
+fn status_lists_what_each_file_holds() {
+    let Some(fixtures) = fixtures() else { return };
+    for file in fs::read_dir(fixtures.join("services")).expect("it is there") {
+        let file = file.expect("it can be listed");
+        let mut desk = Desk::new();
+        let text = fs::read_to_string(file.path()).expect("it can be read");
+        for name in ["python3", "pnpm", "npm"] {
+            desk.script(name, "exec sleep 1000");
+        }
+        desk.save("services.json", &text);
+        desk.start_agent();
+        let catalog: serde_json::Value = serde_json::from_str(&text).expect("it is JSON");
+        let lists = ["backend_services", "frontend_services", "infrastructure_services"];
+        let entries = lists.iter().filter_map(|list| catalog[*list].as_array()).flatten();
+        let mut expected = entries.filter_map(|entry| entry["id"].as_str().map(str::to_owned)).collect::<Vec<_>>();
+        expected.sort();
+        assert_eq!(listed(&desk), expected, "{}", file.path().display());
+        let problems = desk.status()["problems"].as_array().expect("a list").clone();
+        assert!(problems.iter().all(|problem| problem["severity"] != "error"), "{problems:#?}");
+    }
+}
+
+#[test]
+fn the_newest_manifests_are_drop_ins_beside_each_other() {
+    let Some(fixtures) = fixtures() else { return };
+    let mut desk = Desk::new();
+    for name in ["python3", "pnpm", "npm"] {
+        desk.script(name, "exec sleep 1000");
+    }
+    fs::create_dir_all(desk.project("apps/main")).expect("the desk is ours");
+    let mut expected = Vec::new();
+    for entry in fs::read_dir(fixtures.join("manifests")).expect("it is there") {
+        let path = entry.expect("it can be listed").path();
+        let name = path.file_name().expect("it has a name").to_string_lossy().into_owned();
+        // Those with a date are earlier versions of one without.
+        if name.matches('.').count() == 1 {
+            let text = fs::read_to_string(&path).expect("it can be read");
+            desk.save(&format!("services.d/{name}"), &text);
+            expected.push(name.trim_end_matches(".json").to_owned());
+        }
+    }
+    expected.sort();
+    desk.start_agent();
+    assert_eq!(listed(&desk), expected);
+    let problems = desk.status()["problems"].as_array().expect("a list").clone();
+    assert!(problems.iter().all(|problem| problem["severity"] != "error"), "{problems:#?}");
+}
+
 #[test]
 fn every_manifest_is_listed_and_none_has_an_error() {
     let Some(fixtures) = fixtures() else { return };
