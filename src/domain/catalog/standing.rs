@@ -72,21 +72,19 @@ impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
     pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         self.unlisted = reading.unlisted;
-        let mut absent: BTreeSet<_> = self.sources.keys().cloned().collect();
+        let mut before = std::mem::take(&mut self.sources);
         for file in &reading.files {
             let key = (file.role, file.path.clone());
-            absent.remove(&key);
-            let before = self.sources.remove(&key);
+            let before = before.remove(&key);
             self.sources.insert(key, Standing::after(before, now, file, &ids_of));
         }
-        for key in absent {
-            let unknown = self.unlisted && key.0 == Role::DropIn;
-            let Some(standing) = self.sources.get_mut(&key) else { continue };
-            if unknown {
+        for (key, mut standing) in before {
+            if self.unlisted && key.0 == Role::DropIn {
                 standing.state = State::Unseen;
             } else if !matches!(standing.state, State::Missing(_)) {
                 standing.state = State::Missing(now);
             }
+            self.sources.insert(key, standing);
         }
         self.forget_what_never_was_good();
     }

@@ -143,6 +143,7 @@ impl Question<'_> {
 
     /// What stands in the way of each.
     fn block(&self, verdicts: &mut [Verdict], renewed: &[bool]) {
+        let ending = self.ports_of_the_ending();
         for &index in self.fleet.order() {
             let unit = self.fleet.at(index);
             let mut blocked_by = Vec::new();
@@ -167,7 +168,7 @@ impl Question<'_> {
                 blocked_by.push(Blocker { id: unit.service.id.clone(), reason });
                 by_user = false;
             }
-            if let Some((holder, port)) = self.port_in_the_way(index) {
+            if let Some((holder, port)) = self.port_in_the_way(index, &ending) {
                 let reason = format!("still holds port {port} while it stops");
                 blocked_by.push(Blocker { id: holder, reason });
                 by_user = false;
@@ -239,13 +240,17 @@ impl Question<'_> {
         }
     }
 
-    /// A unit that is ending and has the port of the one at `index`.
-    fn port_in_the_way(&self, index: usize) -> Option<(ServiceId, u16)> {
+    /// The units that are ending and have a port, with their indices.
+    fn ports_of_the_ending(&self) -> Vec<(usize, u16)> {
+        let ending = self.fleet.units.values().enumerate().filter(|(_, unit)| matches!(unit.phase, Phase::Stopping(_)));
+        ending.filter_map(|(index, unit)| Some((index, unit.service.port?))).collect()
+    }
+
+    /// The one of `ending` that has the port of the unit at `index`, but is another.
+    fn port_in_the_way(&self, index: usize, ending: &[(usize, u16)]) -> Option<(ServiceId, u16)> {
         let port = self.fleet.at(index).service.port?;
-        self.fleet.units.iter().enumerate().find_map(|(other, (id, unit))| {
-            let ending = matches!(unit.phase, Phase::Stopping(_)) && unit.service.port == Some(port);
-            (other != index && ending).then(|| (id.clone(), port))
-        })
+        let (holder, _) = ending.iter().find(|(other, its)| *other != index && *its == port)?;
+        Some((self.fleet.at(*holder).service.id.clone(), port))
     }
 
     fn choose_stops(&self, plan: &mut Plan) {
