@@ -24,11 +24,7 @@ pub fn reload(count: usize) -> Vec<Duration> {
     let mut times = Vec::new();
     for round in 0..2 * ROUNDS {
         let index = (7 * round + 3) % count;
-        world.files[index] = source(index, round + 1);
-        world.last = Duration::ZERO;
-        world.read();
-        world.settle();
-        times.push(world.last);
+        times.push(world.change(index, round + 1));
     }
     times.split_off(ROUNDS)
 }
@@ -59,6 +55,15 @@ impl World {
             now: Duration::ZERO,
             last: Duration::ZERO,
         }
+    }
+
+    /// Changes one definition; gives what the domain takes until everything is quiet again.
+    fn change(&mut self, index: usize, round: usize) -> Duration {
+        self.files[index] = source(index, round);
+        self.last = Duration::ZERO;
+        self.read();
+        self.settle();
+        self.last
     }
 
     fn read(&mut self) {

@@ -221,6 +221,24 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_written_anew_and_says_the_same_is_not_parsed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let name = Arc::from("a.json");
+        let read = |text: &str, known| {
+            std::fs::write(&path, text).unwrap();
+            let known = source(&name, &path, known).unwrap();
+            let Content::Parsed(node, _) = &known.content else { panic!("{known:?}") };
+            (Arc::clone(node), known)
+        };
+        let (first, known) = read("{}", None);
+        let (same, known) = read("{}", Some(known));
+        assert!(Arc::ptr_eq(&first, &same));
+        let (other, _) = read("{ }", Some(known));
+        assert!(!Arc::ptr_eq(&first, &other));
+    }
+
+    #[test]
     fn what_has_changed_just_now_may_change_unseen() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.json");

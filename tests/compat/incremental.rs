@@ -160,7 +160,8 @@ fn only_what_a_change_concerns_is_resolved_again() {
     let first = resolve(&files, &InUse::default());
     let renewed = |before: &Resolution, after: &Resolution| -> BTreeSet<String> {
         let (before, after) = (services(before), services(after));
-        let is_new = |(id, service): &(&&str, &&Arc<Service>)| !before.get(**id).is_some_and(|old| Arc::ptr_eq(old, service));
+        let is_new =
+            |(id, service): &(&&str, &&Arc<Service>)| !before.get(**id).is_some_and(|old| Arc::ptr_eq(old, service));
         after.iter().filter(is_new).map(|(id, _)| (*id).to_owned()).collect()
     };
 

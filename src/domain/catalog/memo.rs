@@ -6,9 +6,10 @@
 //! - what is made of the draft depends on what names come to as well: what it asks of them is noted while it is made;
 //! - how the catalog shows that depends on its heading and the shared environment.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+
+use indexmap::IndexMap;
 
 use super::draft::Draft;
 use super::in_use::Held;
@@ -19,7 +20,8 @@ use crate::domain::{Entry, Kind, Node, Place, Problem, Service, ServiceId, Spawn
 /// All results of the last time.
 #[derive(Debug, Default)]
 pub(super) struct Memo {
-    services: HashMap<ServiceId, Kept>,
+    /// In the order of the drafts.
+    services: IndexMap<ServiceId, Kept>,
     surroundings: Surroundings,
     /// The templates of types, in their order.
     types: Vec<Address>,
@@ -72,16 +74,18 @@ impl Memo {
         self.sources = parsed.collect();
     }
 
-    /// The draft of service `id`, which is made of `node` of `source` and its `overrides`.
+    /// The draft of service `id`, which is made of `node` of `source` and its `overrides`, and the draft number `at`.
     pub fn draft(
         &mut self,
+        at: usize,
         (id, source): (&ServiceId, &Path),
         (node, overrides): (&Node, &[&Node]),
         begin: impl FnOnce() -> Draft,
     ) -> Arc<Draft> {
         let (node, overrides) = (Address::of(node), overrides.iter().copied().map(Address::of));
         // A node stands in one place only, so that it tells its list and folder as well.
-        if let Some(kept) = self.services.get(id)
+        let in_place = self.services.get_index(at).filter(|(kept, _)| *kept == id).map(|(_, kept)| kept);
+        if let Some(kept) = in_place.or_else(|| self.services.get(id))
             && kept.node == node
             && kept.draft.source.as_os_str() == source.as_os_str()
             && kept.overrides.iter().copied().eq(overrides.clone())
@@ -94,22 +98,22 @@ impl Memo {
         draft
     }
 
-    /// To be called once there is a draft of every service: forgets those of which there is none any more.
+    /// To be called once all drafts are there: forgets what belongs to none of them.
     pub fn keep_only(&mut self, drafts: &[Arc<Draft>]) {
-        if self.services.len() > drafts.len() {
-            let ids: std::collections::HashSet<_> = drafts.iter().map(|draft| &draft.id).collect();
-            self.services.retain(|id, _| ids.contains(id));
+        if !self.services.keys().eq(drafts.iter().map(|draft| &draft.id)) {
+            let mut before = std::mem::take(&mut self.services);
+            self.services.extend(drafts.iter().filter_map(|draft| before.swap_remove_entry(&draft.id)));
         }
     }
 
-    /// What comes of the draft of `id`, which is `member` of `names`.
+    /// What comes of the draft number `at`, which is `member` of `names`.
     pub fn made(
         &mut self,
-        id: &ServiceId,
+        at: usize,
         (names, member): (&mut Names<'_>, usize),
         make: impl FnOnce(&mut Names<'_>) -> Made,
     ) -> Arc<Made> {
-        let kept = self.services.get_mut(id).map(|kept| &mut kept.made);
+        let kept = self.services.get_index_mut(at).map(|(_, kept)| &mut kept.made);
         if let Some(Some(made)) = &kept
             && names.still_answer(member, &made.answers)
         {
@@ -130,9 +134,16 @@ impl Memo {
         Arc::clone(&self.shared)
     }
 
-    /// `service` in the catalog of today: with today's `shared` environment, and under its heading.
-    pub fn shown(&mut self, service: &Arc<Service>, heading: Option<String>, shared: &Shared) -> Arc<Service> {
-        let kept = self.services.get_mut(&service.id).map(|kept| &mut kept.shown);
+    /// What is in use of the draft number `at`, in the catalog of today: with today's `shared` environment, and under
+    /// its heading.
+    pub fn shown(
+        &mut self,
+        at: usize,
+        service: &Arc<Service>,
+        heading: Option<String>,
+        shared: &Shared,
+    ) -> Arc<Service> {
+        let kept = self.services.get_index_mut(at).map(|(_, kept)| &mut kept.shown);
         if let Some(Some((of, shown))) = &kept
             && Arc::ptr_eq(of, service)
             && is_shown(shown, heading.as_deref(), shared)

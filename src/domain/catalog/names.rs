@@ -244,10 +244,13 @@ impl<'a> Names<'a> {
 
     /// What `name` stands for in a definition to which it does not belong.
     fn lookup_outside(&mut self, name: &str) -> Option<String> {
-        for claim in self.claims.get(name).cloned().unwrap_or_default() {
+        let claim_at = |names: &Self, at: usize| names.claims.get(name).and_then(|claims| claims.get(at)).copied();
+        let mut at = 0;
+        while let Some(claim) = claim_at(self, at) {
             if let Some(value) = self.value(claim.member, claim.quantity) {
                 return Some(value.variable());
             }
+            at += 1;
         }
         self.dotenv.get(name).map(|value| (*value).to_owned()).or_else(|| self.environment.get(name).cloned())
     }

@@ -62,19 +62,19 @@ impl Resolver {
         let root = surroundings.root.to_string_lossy();
         let places = Places { surroundings, root: &root, types: &types };
         let drafts = self.drafts(&sources, places, in_use, &mut report);
-        let Outcome { held, shared, problems } = put_together(&drafts, places, in_use, &mut self.memo);
+        let defined = drafts.iter().map(|draft| &draft.id).collect();
+        let Outcome { held, shared, problems } = put_together((&drafts, &defined), places, in_use, &mut self.memo);
         report.problems.extend(problems);
 
-        let defined = drafts.iter().map(|draft| &draft.id).collect();
         let mut groups = Groups::read(sources.iter().map(|(_, source)| source.groups), &defined, &mut report);
         let shared = self.memo.shared(shared);
         let mut resolution = Resolution { env_files: draft::env_files(&drafts), ..Resolution::default() };
-        for (draft, held) in drafts.iter().zip(&held) {
+        for (at, (draft, held)) in drafts.iter().zip(&held).enumerate() {
             let Some(Held { service, .. }) = held.as_deref() else {
                 resolution.invalid.insert(draft.id.clone());
                 continue;
             };
-            let shown = self.memo.shown(service, groups.heading(service), &shared);
+            let shown = self.memo.shown(at, service, groups.heading(service), &shared);
             resolution.catalog.services.insert(draft.id.clone(), shown);
         }
         let in_use = drafts.iter().zip(held).filter_map(|(draft, held)| Some((draft.id.clone(), held?)));
@@ -83,6 +83,21 @@ impl Resolver {
         resolution.catalog.agent = agent;
         resolution.problems = findings::arranged(report.problems, files);
         resolution
+    }
+
+    /// The files that definitions name as `env_file`, absolute: as [`Resolution::env_files`], but at little cost where
+    /// there are none.
+    pub fn env_files(&mut self, files: &[SourceFile], surroundings: &Surroundings) -> Vec<PathBuf> {
+        if !names_env_files(files) {
+            return Vec::new();
+        }
+        let report = &mut Report::default();
+        let sources: Vec<_> = files.iter().map(|file| (file, shapes::read(file, report))).collect();
+        let types = || sources.iter().map(|(_, source)| source.types);
+        self.memo.begin(files, surroundings, types().flatten());
+        let types = Types::of(types(), report);
+        let places = Places { surroundings, root: &surroundings.root.to_string_lossy(), types: &types };
+        draft::env_files(&self.drafts(&sources, places, &InUse::default(), report))
     }
 
     /// A draft of each service, in the order of their definitions.
@@ -96,9 +111,9 @@ impl Resolver {
         let claims = claims(sources, in_use, report);
         let overrides = overrides(sources, &claims, report);
         let mut drafts = Vec::with_capacity(claims.len());
-        for (file, raw) in claims {
+        for (at, (file, raw)) in claims.into_iter().enumerate() {
             let patches = overrides.get(&raw.id).map(Vec::as_slice).unwrap_or_default();
-            drafts.push(self.memo.draft((&raw.id, &file.path), (raw.node, patches), || {
+            drafts.push(self.memo.draft(at, (&raw.id, &file.path), (raw.node, patches), || {
                 let node = draft::overridden(raw.node, patches);
                 Draft::begin((raw.id.clone(), node, raw.list), &file.path, raw.folder.clone(), places)
             }));
@@ -138,9 +153,12 @@ pub fn services_of(file: &SourceFile) -> Vec<ServiceId> {
     source.services.into_iter().map(|raw| raw.id).filter(|id| seen.insert(id.clone())).collect()
 }
 
-/// The files that definitions name as `env_file`, absolute: as [`Resolution::env_files`], but at little cost where there
-/// are none.
+/// The files that definitions name as `env_file`, absolute: [`Resolver::env_files`].
 pub fn env_files_of(files: &[SourceFile], surroundings: &Surroundings) -> Vec<PathBuf> {
+    Resolver::default().env_files(files, surroundings)
+}
+
+fn names_env_files(files: &[SourceFile]) -> bool {
     let mut open: Vec<&Node> = files
         .iter()
         .filter_map(|file| match &file.content {
@@ -151,14 +169,12 @@ pub fn env_files_of(files: &[SourceFile], surroundings: &Surroundings) -> Vec<Pa
     while let Some(node) = open.pop() {
         match &node.value {
             Value::List(items) => open.extend(items),
-            Value::Map(entries) if entries.iter().any(|entry| &*entry.key == "env_file") => {
-                return resolve(files, surroundings, &InUse::default()).env_files;
-            }
+            Value::Map(entries) if entries.iter().any(|entry| &*entry.key == "env_file") => return true,
             Value::Map(entries) => open.extend(entries.iter().map(|entry| &entry.node)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
         }
     }
-    Vec::new()
+    false
 }
 
 /// The globs of a source's `include`, each with its place; nothing follows them yet, and the key is reported as
@@ -208,10 +224,14 @@ fn claims<'a, 's>(
     report: &mut Report,
 ) -> Vec<Claim<'a, 's>> {
     let all = || sources.iter().flat_map(|(file, source)| source.services.iter().map(move |raw| (*file, raw)));
+    let mut ids: Vec<&ServiceId> = all().map(|(_, raw)| &raw.id).collect();
+    // As a rule they are in order already.
+    ids.sort();
+    if ids.array_windows().all(|[id, next]| id != next) {
+        return all().collect();
+    }
     let mut winners: HashMap<&ServiceId, Claim<'_, '_>> = HashMap::new();
-    let mut count = 0;
     for (file, raw) in all() {
-        count += 1;
         match winners.entry(&raw.id) {
             Entry::Vacant(vacant) => {
                 vacant.insert((file, raw));
@@ -223,9 +243,6 @@ fn claims<'a, 's>(
                 }
             }
         }
-    }
-    if winners.len() == count {
-        return all().collect();
     }
     let mut claims = Vec::with_capacity(winners.len());
     for (file, raw) in all() {

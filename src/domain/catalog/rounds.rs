@@ -4,6 +4,7 @@
 //! So it is done again until a round finds nothing wrong. Each round takes at least one service out, and the first one
 //! is the last as a rule.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::dependencies::{self, Needs};
@@ -28,8 +29,15 @@ pub(super) struct Outcome {
 }
 
 /// Puts the services of `drafts` together, until nothing is wrong.
-pub(super) fn put_together(drafts: &[Arc<Draft>], places: Places<'_>, in_use: &InUse, memo: &mut Memo) -> Outcome {
-    let mut rounds = Rounds { drafts, places, in_use, memo, problems: Vec::new(), state: Vec::new() };
+///
+/// `memo` is that of the drafts; `defined` are all ids.
+pub(super) fn put_together(
+    (drafts, defined): (&[Arc<Draft>], &BTreeSet<&ServiceId>),
+    places: Places<'_>,
+    in_use: &InUse,
+    memo: &mut Memo,
+) -> Outcome {
+    let mut rounds = Rounds { drafts, defined, places, in_use, memo, problems: Vec::new(), state: Vec::new() };
     let last = rounds.until_nothing_is_wrong();
     rounds.conclude(last)
 }
@@ -44,6 +52,7 @@ enum State<'a> {
 
 struct Rounds<'r> {
     drafts: &'r [Arc<Draft>],
+    defined: &'r BTreeSet<&'r ServiceId>,
     places: Places<'r>,
     in_use: &'r InUse,
     memo: &'r mut Memo,
@@ -79,7 +88,7 @@ impl<'r> Rounds<'r> {
     /// A service whose `env_file` nobody has looked at stays what it was.
     fn before_the_first(&self, draft: &Draft) -> State<'r> {
         let unread = draft.env_files.iter().any(|path| !self.places.surroundings.env_files.contains_key(path));
-        match self.held(&draft.id).filter(|_| unread) {
+        match unread.then(|| self.held(&draft.id)).flatten() {
             Some(held) => State::Held(held),
             None => State::Present,
         }
@@ -118,9 +127,7 @@ impl<'r> Rounds<'r> {
                 problems.push(of_exports);
                 continue;
             };
-            let made = self.memo.made(&draft.id, (&mut names, member), |names| {
-                make(draft, (names, member), places, &shared)
-            });
+            let made = self.memo.made(at, (&mut names, member), |names| make(draft, (names, member), places, &shared));
             let mut found = made.problems.clone();
             found.append(&mut of_exports);
             found.extend_from_slice(&made.problems_of_names);
@@ -145,8 +152,7 @@ impl<'r> Rounds<'r> {
             };
             needs.push(Needs { id: &draft.id, on });
         }
-        let defined = self.drafts.iter().map(|draft| &draft.id).collect();
-        let mut wrong = dependencies::judge(&needs, &defined, &|id| self.held(id).is_some());
+        let mut wrong = dependencies::judge(&needs, self.defined, &|id| self.held(id).is_some());
         if wrong.is_empty() {
             return;
         }
@@ -157,14 +163,13 @@ impl<'r> Rounds<'r> {
 
     fn conclude(mut self, round: Round) -> Outcome {
         self.problems.extend(round.problems.into_iter().flatten());
-        let held = self.drafts.iter().zip(&self.state).zip(round.services).map(|((draft, state), made)| {
-            match (state, made) {
+        let held =
+            self.drafts.iter().zip(&self.state).zip(round.services).map(|((draft, state), made)| match (state, made) {
                 (State::Present, Some(made)) => Some(Arc::clone(&made.held)),
                 (State::Held(held), _) if held.source == draft.source => Some(Arc::clone(held)),
                 (State::Held(held), _) => Some(Arc::new(Held { source: draft.source.clone(), ..Held::clone(held) })),
                 (State::Present | State::Gone, _) => None,
-            }
-        });
+            });
         Outcome { held: held.collect(), shared: round.shared, problems: self.problems }
     }
 }

@@ -3,6 +3,7 @@
 //! This is the part of the ledger that knows time; of what sources mean it knows only which ids they define.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ pub(super) const TO_COME_BACK: Duration = Duration::from_secs(2);
 /// All sources that are known, in the order in which they are merged.
 #[derive(Debug, Default)]
 pub(super) struct Standings {
-    sources: BTreeMap<(Role, PathBuf), Standing>,
+    /// By kind and the bytes of the path.
+    sources: BTreeMap<(Role, OsString), Standing>,
     unlisted: bool,
 }
 
@@ -74,7 +76,7 @@ impl Standings {
         self.unlisted = reading.unlisted;
         let mut before = std::mem::take(&mut self.sources);
         for file in &reading.files {
-            let key = (file.role, file.path.clone());
+            let key = (file.role, file.path.clone().into_os_string());
             let before = before.remove(&key);
             self.sources.insert(key, Standing::after(before, now, file, &ids_of));
         }
@@ -102,7 +104,7 @@ impl Standings {
                 let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
                 chosen.files.push(SourceFile {
                     name: Arc::clone(&standing.name),
-                    path: path.clone(),
+                    path: PathBuf::from(path),
                     role: *role,
                     content,
                 });
