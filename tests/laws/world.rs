@@ -224,7 +224,7 @@ impl World {
                 let child = &self.machine.children[run];
                 let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
                 self.ends.insert(id.clone(), FoundEnd { id: id.clone(), spawn_hash, exit: exit.clone() });
-                self.completed.insert(id, exit.is_success());
+                self.completed.insert(id, *exit == pilotlight::domain::Exit::Code(0));
                 true
             }
             Event::Probed { run, outcome, .. } => {

@@ -213,7 +213,7 @@ impl Board {
             let was_flapping = track.is_flapping(now);
             track.times.retain(|told| now.since(*told) < FLAP_WINDOW);
             track.times.push_back(now);
-            let hushed = silent || !view.service.notify || self.muted.contains_key(&view.id) || was_flapping;
+            let hushed = silent || !view.service.notify.enabled || self.muted.contains_key(&view.id) || was_flapping;
             track.told_failed = view.process == ProcessState::Failed;
             track.told = Some(if hushed { Told::Silently } else { Told::Alone });
             if !hushed {
