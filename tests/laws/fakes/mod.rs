@@ -15,6 +15,7 @@ use std::time::Duration;
 use pilotlight::domain::{Event, Exit, Intent, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId};
 use pilotlight::engine::ports::Inbox;
 
+pub use self::notifier::Desktop;
 pub use self::processes::{Behaviour, Child, Spawning};
 use self::sources::UnderWay;
 pub use self::sources::reading;
@@ -34,8 +35,10 @@ pub struct Machine {
     pub intent: Intent,
     /// What was recorded.
     pub history: Vec<Occurrence>,
-    /// What was shown.
+    /// What was ordered to be shown.
     pub notices: Vec<Notice>,
+    /// Where it is shown.
+    pub desktop: Desktop,
     inbox: Inbox,
     agenda: BTreeMap<(Moment, u64), Due>,
     sequence: u64,
@@ -77,6 +80,7 @@ impl Machine {
             intent: Intent::new(),
             history: Vec::new(),
             notices: Vec::new(),
+            desktop: Desktop::default(),
             inbox,
             agenda: BTreeMap::new(),
             sequence: 0,
