@@ -249,6 +249,8 @@ impl World {
             | Event::Ended { .. }
             | Event::KillFailed { .. }
             | Event::Resumed
+            | Event::ClockSet
+            | Event::TimeOfDay { .. }
             | Event::Commanded { .. } => false,
         }
     }
@@ -277,6 +279,7 @@ impl World {
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
+            Effect::TellTimeOfDay => self.machine.tell_time_of_day(),
             Effect::Exit => self.exited = true,
         }
     }

@@ -90,6 +90,13 @@ impl Machine {
         }
     }
 
+    /// Tells the time of day: it is midnight whenever the clock shows whole days.
+    pub fn tell_time_of_day(&mut self) {
+        let seconds = self.now.since(Moment::default()).as_secs_f64() % (24.0 * 3600.0);
+        let since_midnight = Duration::from_secs_f64(seconds);
+        self.later(Duration::ZERO, Due::Fact(Event::TimeOfDay { since_midnight }));
+    }
+
     /// When the next thing comes about.
     pub fn next_moment(&self) -> Option<Moment> {
         self.agenda.first_key_value().map(|((moment, _), _)| *moment)
