@@ -11,6 +11,7 @@ mod environment;
 mod fallback;
 mod incremental;
 mod mistakes;
+mod policies;
 mod real;
 mod sources;
 mod types;

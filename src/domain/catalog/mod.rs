@@ -2,8 +2,9 @@
 //!
 //! The way of a service: `shapes` finds it in its source, `types` and `merge` put the defaults of its type below it
 //! (`template` fills their placeholders), `exposed` and `names` find out what ports, URLs and settings of all services
-//! come to, `read_service` makes a [`Service`](super::Service) of it, `dependencies` judges whom it needs,
-//! `rounds` does this for all services, and `resolve` brings it all together. `memo` spares what is the same as before.
+//! come to, `read_service` makes a [`Service`](super::Service) of it (with `read_health` and `read_policies`),
+//! `dependencies` judges whom it needs, `rounds` does this for all services, and `resolve` brings it all together.
+//! `memo` spares what is the same as before.
 
 mod agent;
 mod argv;
@@ -23,12 +24,14 @@ mod memo;
 mod merge;
 mod names;
 mod read_health;
+mod read_policies;
 mod read_service;
 mod reading;
 mod report;
 mod resolve;
 mod rounds;
 mod shapes;
+mod sizes;
 mod standing;
 mod template;
 mod types;
