@@ -112,6 +112,7 @@ impl World {
             | Effect::SaveIntent(_)
             | Effect::Record(_)
             | Effect::Notify(_)
+            | Effect::TellTimeOfDay
             | Effect::Answer { .. }
             | Effect::Exit => None,
         }
