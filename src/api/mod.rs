@@ -16,7 +16,7 @@ mod tests;
 mod unix;
 mod wait;
 
-pub use backstage::{Backstage, Journal, LastLines, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Sampling};
 pub use router::router;
 pub use unix::{Listener, serve};
 

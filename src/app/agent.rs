@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::backstage::{ToldStore, last_lines, root, sampling};
+use super::backstage::{ToldStore, checkouts, last_lines, root, sampling};
 use super::console::Console;
 use super::project::{Project, in_full};
 use super::{signals, words};
@@ -161,6 +161,7 @@ impl Agent<'_> {
             agent: Arc::new(facts),
             sample: sampling(),
             last_lines: last_lines(dir.clone()),
+            checkout: checkouts(),
             journal,
         };
         let (ended, end) = oneshot::channel::<()>();

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod bad_input;
+mod crash_card;
 mod desk;
 mod example;
 mod pixsim7;

@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::phase::{Input, Phase};
 use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
-use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
+use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, RunId, ServiceId, Shutdown, Signal};
 
 /// How long a run that no definition knows may take to end when asked.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
@@ -77,6 +77,11 @@ impl Supervisor {
             let diff = CatalogDiff { frame: diff.frame && !is_first, ..diff };
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
+            for (id, diff) in diff.changed {
+                let text = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let (generation, service) = (self.generation, Some(id));
+                self.effects.push(Effect::Record(Occurrence { kind: "changed", generation, service, run: None, text }));
+            }
         }
         self.take_over(now, settled.unsettled, &settled.resolution.invalid);
     }
