@@ -18,7 +18,7 @@ use crate::api::{self, Backstage, Listener};
 use crate::cli::{Exit, Global, Run, refuse};
 use crate::domain::{Event, RunIds, ServiceId, Snapshot};
 use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
-use crate::logs::LogIndex;
+use crate::logs::DiskLogs;
 use crate::notify::{DesktopNotifier, OpenLog};
 use crate::observe::{Observer, Usage};
 use crate::probe::NetProbes;
@@ -127,7 +127,7 @@ impl Agent<'_> {
             probes: Box::new(NetProbes::new(inbox.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
             store: Box::new(store),
-            logs: Box::new(LogIndex::new(dir.clone())),
+            logs: Box::new(DiskLogs::start(dir.clone(), inbox.clone())),
             notifier: Box::new(DesktopNotifier::start(handle.clone(), open_log(opener.clone(), &dir))),
         };
         power::tell_resumes(inbox.clone());

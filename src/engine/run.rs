@@ -25,7 +25,7 @@ pub struct Ports {
     pub sources: Box<dyn Sources>,
     /// Keeps what must survive.
     pub store: Box<dyn Store>,
-    /// Keeps the logs' time index.
+    /// Keeps the logs.
     pub logs: Box<dyn Logs>,
     /// Shows notifications.
     pub notifier: Box<dyn Notifier>,
@@ -173,7 +173,7 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
     match effect {
         Effect::ReadSources { cause, order } => ports.sources.read(cause, order),
         Effect::Spawn(order) => {
-            ports.logs.mark(&order.id);
+            ports.logs.begin(&order.id);
             ports.processes.spawn(order);
         }
         Effect::Ask { run, signal } => ports.processes.ask(&run, signal),
@@ -182,6 +182,7 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
             ports.logs.mark(&order.id);
             ports.probes.probe(order);
         }
+        Effect::KeepLogs(policies) => ports.logs.keep(&policies),
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
         Effect::Record(occurrence) => ports.store.record(&occurrence),
         Effect::Notify(notice) => ports.notifier.show(notice),

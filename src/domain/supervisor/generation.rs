@@ -71,6 +71,7 @@ impl Supervisor {
         self.redraw = true;
         self.replan = true;
         self.catalog = catalog;
+        self.keep_logs(!diff.is_empty() || self.generation == 0);
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
             let is_first = self.generation == 1;
@@ -84,6 +85,18 @@ impl Supervisor {
             }
         }
         self.take_over(now, settled.unsettled, &settled.resolution.invalid);
+    }
+
+    /// Says which logs are kept from now on, if that may have changed.
+    fn keep_logs(&mut self, may_differ: bool) {
+        if !may_differ {
+            return;
+        }
+        let services = &self.catalog.services;
+        let writing = services.values().filter(|service| matches!(service.kind, Kind::Process(_)));
+        let policies = writing.map(|service| (service.id.clone(), service.log)).collect();
+        self.troubles.retain(|id, _| services.contains_key(id));
+        self.effects.push(Effect::KeepLogs(policies));
     }
 
     /// Removed units that have ended are forgotten.

@@ -42,6 +42,8 @@ pub struct Supervisor {
     catalog: Catalog,
     generation: u64,
     problems: Arc<[Problem]>,
+    /// Whose log can't be kept within its bounds, and why.
+    troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
     intent: Intent,
     strays: Strays,
@@ -75,6 +77,7 @@ impl Supervisor {
             catalog: Catalog::default(),
             generation: 0,
             problems: Arc::new([]),
+            troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
             strays: Strays::default(),
@@ -135,6 +138,13 @@ impl Supervisor {
                 self.step(now, &run, Input::KillFailed(pids));
             }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
+            Event::LogTroubled { id, trouble } => {
+                match trouble {
+                    Some(trouble) => self.troubles.insert(id, trouble),
+                    None => self.troubles.remove(&id),
+                };
+                self.redraw = true;
+            }
             Event::Resumed => self.resume(now),
             Event::ClockSet => self.notices.forget_time(),
             Event::TimeOfDay { since_midnight } => self.notices.tell_time(now, since_midnight),
@@ -320,7 +330,7 @@ impl Supervisor {
             generation: self.generation,
             light,
             summary,
-            problems: Arc::clone(&self.problems),
+            problems: self.all_problems(),
             groups: if *self.snapshot.groups == *self.catalog.groups {
                 Arc::clone(&self.snapshot.groups)
             } else {
@@ -330,6 +340,17 @@ impl Supervisor {
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
         }
+    }
+
+    /// What is wrong with the sources, and with what is kept of the services.
+    fn all_problems(&self) -> Arc<[Problem]> {
+        if self.troubles.is_empty() {
+            return Arc::clone(&self.problems);
+        }
+        let troubles = self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, trouble));
+        let mut problems: Vec<Problem> = self.problems.iter().cloned().chain(troubles).collect();
+        problems.sort_by_key(|problem| problem.severity);
+        problems.into()
     }
 
     /// Orders the agent's end once nothing is left to wait for.

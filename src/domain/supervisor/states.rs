@@ -73,6 +73,7 @@ fn order(effect: &Effect) -> Option<&'static str> {
         Effect::Kill { .. } => Some("kill"),
         Effect::Probe(_) => Some("probe"),
         Effect::ReadSources { .. }
+        | Effect::KeepLogs(_)
         | Effect::TellTimeOfDay
         | Effect::SaveIntent(_)
         | Effect::Record(_)
