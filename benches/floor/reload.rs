@@ -114,6 +114,7 @@ impl World {
             | Effect::Record(_)
             | Effect::Notify(_)
             | Effect::TellTimeOfDay
+            | Effect::WatchFiles { .. }
             | Effect::Answer { .. }
             | Effect::Exit => None,
         }

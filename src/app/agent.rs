@@ -25,7 +25,7 @@ use crate::probe::NetProbes;
 use crate::process::OsProcesses;
 use crate::sources::{DiskSources, Reader};
 use crate::state::{AgentFile, AgentRecord, DiskStore, Instance, Kept};
-use crate::watch::FolderWatch;
+use crate::watch::{FileWatch, FolderWatch};
 use crate::wire::AgentFacts;
 use crate::{power, tray};
 
@@ -126,6 +126,7 @@ impl Agent<'_> {
             processes: Box::new(processes),
             probes: Box::new(NetProbes::new(inbox.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
+            files: Box::new(FileWatch::new(inbox.clone())),
             store: Box::new(store),
             logs: Box::new(DiskLogs::start(dir.clone(), inbox.clone())),
             notifier: Box::new(DesktopNotifier::start(handle.clone(), open_log(opener.clone(), &dir))),

@@ -7,7 +7,9 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Event, Intent, LogPolicy, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder};
+use crate::domain::{
+    Event, FilePattern, Intent, LogPolicy, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder,
+};
 
 /// Where effects put their facts.
 pub type Inbox = mpsc::UnboundedSender<Event>;
@@ -48,6 +50,13 @@ pub struct Followed {
     pub files: BTreeSet<PathBuf>,
     /// Folders, for the drop-ins in them.
     pub folders: BTreeSet<PathBuf>,
+}
+
+/// Watches the files of services.
+pub trait Files {
+    /// From now on a change of these files of `id`, and of no others, is told by `FilesTouched`; reading them is no
+    /// change. What matches may come and go with its folders.
+    fn watch(&mut self, id: &ServiceId, patterns: &[FilePattern]);
 }
 
 /// Keeps what must survive the agent.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::handle::{Handle, Request};
-use super::ports::{Inbox, Logs, Notifier, Probes, Processes, Sources, Store};
+use super::ports::{Files, Inbox, Logs, Notifier, Probes, Processes, Sources, Store};
 use crate::domain::{Answer, Effect, Event, RunIds, Snapshot, Supervisor};
 
 /// How many facts and wishes are taken together before it is decided what follows from them.
@@ -23,6 +23,8 @@ pub struct Ports {
     pub probes: Box<dyn Probes>,
     /// Reads the sources.
     pub sources: Box<dyn Sources>,
+    /// Watches the files of services.
+    pub files: Box<dyn Files>,
     /// Keeps what must survive.
     pub store: Box<dyn Store>,
     /// Keeps the logs.
@@ -183,6 +185,7 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
             ports.probes.probe(order);
         }
         Effect::KeepLogs(policies) => ports.logs.keep(&policies),
+        Effect::WatchFiles { id, patterns } => ports.files.watch(&id, &patterns),
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
         Effect::Record(occurrence) => ports.store.record(&occurrence),
         Effect::Notify(notice) => ports.notifier.show(notice),

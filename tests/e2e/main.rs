@@ -10,4 +10,5 @@ mod pixsim7;
 mod reload;
 mod supervision;
 mod terminal;
+mod watch;
 mod working_day;

@@ -6,6 +6,7 @@
 mod edges;
 mod quiet;
 mod stories;
+mod touched;
 mod world;
 
 use std::collections::BTreeMap;

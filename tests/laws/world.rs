@@ -16,7 +16,7 @@ use pilotlight::domain::{
     Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::engine::ports::{Logs, Notifier, Probes, Processes, Sources, Store};
+use pilotlight::engine::ports::{Files, Logs, Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
 pub use fakes::{Behaviour, Spawning, reading};
@@ -252,6 +252,7 @@ impl World {
             | Event::Resumed
             | Event::ClockSet
             | Event::TimeOfDay { .. }
+            | Event::FilesTouched { .. }
             | Event::Commanded { .. } => false,
         }
     }
@@ -281,6 +282,7 @@ impl World {
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
+            Effect::WatchFiles { id, patterns } => self.machine.watch(&id, &patterns),
             Effect::TellTimeOfDay => self.machine.tell_time_of_day(),
             Effect::Exit => self.exited = true,
         }

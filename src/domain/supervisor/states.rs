@@ -75,6 +75,7 @@ fn order(effect: &Effect) -> Option<&'static str> {
         Effect::ReadSources { .. }
         | Effect::KeepLogs(_)
         | Effect::TellTimeOfDay
+        | Effect::WatchFiles { .. }
         | Effect::SaveIntent(_)
         | Effect::Record(_)
         | Effect::Notify(_)

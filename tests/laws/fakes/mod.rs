@@ -3,6 +3,7 @@
 //! It implements the ports of the engine, each in a file of its own, and answers into an inbox like the real ones. It
 //! checks no laws; whoever holds it moves its time.
 
+mod files;
 mod logs;
 mod notifier;
 mod probes;
@@ -13,7 +14,9 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pilotlight::domain::{Event, Exit, Intent, LogPolicy, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId};
+use pilotlight::domain::{
+    Event, Exit, FilePattern, Intent, LogPolicy, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId,
+};
 use pilotlight::engine::ports::Inbox;
 
 pub use self::logs::Log;
@@ -35,6 +38,8 @@ pub struct Machine {
     pub disk: BTreeMap<String, String>,
     /// The wishes that were stored last.
     pub intent: Intent,
+    /// What is watched of whose files.
+    pub watched_files: BTreeMap<ServiceId, Vec<FilePattern>>,
     /// What was recorded.
     pub history: Vec<Occurrence>,
     /// What was ordered to be shown.
@@ -86,6 +91,7 @@ impl Machine {
             strangers: BTreeMap::new(),
             disk: BTreeMap::new(),
             intent: Intent::new(),
+            watched_files: BTreeMap::new(),
             history: Vec::new(),
             notices: Vec::new(),
             desktop: Desktop::default(),
