@@ -10,10 +10,12 @@ mod id;
 mod moment;
 mod node;
 mod notice;
+pub mod pattern;
 mod problem;
 mod run;
 #[cfg(test)]
 pub mod sample;
+pub mod secrets;
 mod service;
 mod snapshot;
 mod supervisor;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::catalog::Basis;
 use super::id::{RunId, ServiceId};
 use super::moment::Moment;
 use super::problem::Problem;
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub groups: Arc<[Group]>,
     /// All services, in the order of their sources.
     pub services: Arc<[Arc<ServiceView>]>,
+    /// What the services were made of: who asks where a value comes from works it out from this.
+    pub basis: Arc<Basis>,
     /// Whether the user wants no notifications for now.
     pub notifications_paused: bool,
     /// Whether the agent is about to end.
@@ -43,6 +46,7 @@ impl Snapshot {
             problems: Arc::new([]),
             groups: Arc::new([]),
             services: Arc::new([]),
+            basis: Arc::default(),
             notifications_paused: false,
             shutting_down: false,
         }

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
+use crate::domain::pattern::Entries;
 use crate::domain::{
     Event, FilePattern, Intent, LogPolicy, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder,
 };
@@ -50,6 +51,8 @@ pub struct Followed {
     pub files: BTreeSet<PathBuf>,
     /// Folders, for the drop-ins in them.
     pub folders: BTreeSet<PathBuf>,
+    /// Folders, for those of their entries that match.
+    pub matched: BTreeMap<PathBuf, Entries>,
 }
 
 /// Watches the files of services.

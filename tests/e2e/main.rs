@@ -5,6 +5,7 @@ mod bad_input;
 mod crash_card;
 mod desk;
 mod example;
+mod include;
 mod logs;
 mod pixsim7;
 mod reload;

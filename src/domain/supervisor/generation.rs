@@ -18,6 +18,7 @@ impl Supervisor {
     pub(super) fn settle(&mut self, now: Moment, cause: &str) {
         let settled = self.ledger.settle(now);
         let catalog = settled.resolution.catalog;
+        self.basis = settled.basis;
         if *self.problems != *settled.resolution.problems {
             self.problems = settled.resolution.problems.into();
             self.replan = true;

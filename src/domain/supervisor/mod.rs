@@ -31,7 +31,7 @@ use self::phase::{Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
 use self::touched::{Follows, Touched};
 use self::unit::Orders;
-use super::catalog::Ledger;
+use super::catalog::{Basis, Ledger};
 use super::{
     Accepted, Catalog, Command, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds,
     ServiceId, Severity, Shutdown, Snapshot,
@@ -45,6 +45,7 @@ pub struct Supervisor {
     catalog: Catalog,
     generation: u64,
     problems: Arc<[Problem]>,
+    basis: Arc<Basis>,
     /// Whose log can't be kept within its bounds, and why.
     troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
@@ -81,6 +82,7 @@ impl Supervisor {
             catalog: Catalog::default(),
             generation: 0,
             problems: Arc::new([]),
+            basis: Arc::default(),
             troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
@@ -374,6 +376,7 @@ impl Supervisor {
                 self.catalog.groups.as_slice().into()
             },
             services: services.into(),
+            basis: Arc::clone(&self.basis),
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
         }
