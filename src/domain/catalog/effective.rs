@@ -67,7 +67,7 @@ pub(super) fn keys_of(service: &Service) -> Vec<(&'static str, Json)> {
         ("before_start", list(before_start, |step| self::step(step))),
         ("restart", restart_policy(restart)),
         ("stop", stop_policy(stop)),
-        ("watch", json!(watch)),
+        ("watch", list(watch, |files| json!(files.glob))),
         ("limits", self::limits(*limits)),
         ("one_shot", json!(one_shot)),
         ("actions", list(actions, |action| self::action(action))),
