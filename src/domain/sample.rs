@@ -104,6 +104,7 @@ pub fn stopped(name: &str) -> ServiceView {
         first_cause: None,
         blocked_by: Vec::new(),
         next_try: None,
+        spared: Vec::new(),
         counted: true,
     }
 }

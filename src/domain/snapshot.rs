@@ -7,7 +7,7 @@ use super::catalog::Basis;
 use super::id::{RunId, ServiceId};
 use super::moment::Moment;
 use super::problem::Problem;
-use super::run::Exit;
+use super::run::{Exit, Spared};
 use super::service::{Group, Service};
 
 /// Everything at one moment.
@@ -97,6 +97,8 @@ pub struct ServiceView {
     pub blocked_by: Vec<Blocker>,
     /// When it is tried again.
     pub next_try: Option<Moment>,
+    /// What its last run left when it ended.
+    pub spared: Vec<Spared>,
     /// Whether faces offer a switch for it and counts include it.
     pub counted: bool,
 }

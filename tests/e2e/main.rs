@@ -6,6 +6,7 @@ mod crash_card;
 mod desk;
 mod example;
 mod include;
+mod life;
 mod logs;
 mod pixsim7;
 mod reload;
