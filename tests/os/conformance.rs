@@ -374,7 +374,7 @@ pub fn only_the_very_process_that_is_meant_is_taken(world: &mut dyn World) {
         let order = take(world, Stranger { process, ..stranger }, true);
         not_taken(world, &order.run);
     }
-    let order = take(world, Stranger { port: world_without(stranger.port), ..stranger }, true);
+    let order = take(world, Stranger { port: u16::from(stranger.port == 1) + 1, ..stranger }, true);
     not_taken(world, &order.run);
     let order = take(world, stranger, false);
     taken(world, &order.run);
@@ -537,11 +537,6 @@ pub fn ends(world: &mut dyn World, run: &RunId) {
     if exited(world, run).1 > 0 {
         ended(world, run);
     }
-}
-
-/// A port that the stranger on `port` is not on.
-fn world_without(port: u16) -> u16 {
-    if port == 1 { 2 } else { 1 }
 }
 
 fn spawn(world: &mut dyn World, script: Script) -> RunId {
