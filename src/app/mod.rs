@@ -6,6 +6,7 @@
 mod agent;
 mod backstage;
 mod console;
+mod plan;
 mod project;
 mod signals;
 mod words;
@@ -23,7 +24,7 @@ pub fn main() -> ExitCode {
     match command {
         Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
         Command::Completions { shell } => return cli::completions(shell).into(),
-        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) => {}
+        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) | Command::Plan(_) => {}
     }
     let project = match Project::find(&global) {
         Ok(project) => project,
@@ -40,6 +41,7 @@ pub fn main() -> ExitCode {
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Check(check) => project.check(&check).into(),
+        Command::Plan(plan) => plan::plan(&project, &global, &plan).into(),
         Command::DemoService { .. } | Command::Completions { .. } => ExitCode::SUCCESS,
     }
 }

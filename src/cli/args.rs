@@ -55,6 +55,8 @@ pub enum Command {
     Logs(Logs),
     /// Validate sources, without an agent
     Check(Check),
+    /// Tell what would happen, service by service: nothing is done
+    Plan(Plan),
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -244,6 +246,16 @@ pub struct Check {
     pub output: Output,
 }
 
+/// What might happen.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Plan {
+    /// Files as if they were dropped in [default: the configuration as it is on disk]
+    pub files: Vec<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Output {
@@ -343,6 +355,8 @@ mod tests {
             "why a --json",
             "check",
             "check a.json b.json --json",
+            "plan",
+            "plan a.json b.json --json",
             "events -f --since 14:30",
             "reload",
             "wait a b --for completed --timeout 5m",
@@ -374,7 +388,6 @@ mod tests {
             "run --tray --headless",
             "graph --format json --json",
             "logs a --raw --json",
-            "plan",
             "dashboard",
             "--profile x status",
             "stat",

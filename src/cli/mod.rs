@@ -8,15 +8,19 @@ mod client;
 mod exit;
 mod logs;
 mod offline;
+mod plan;
 mod render;
 mod unix;
 
-pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, WaitFor, parse};
+pub use args::{
+    Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, Targets, WaitFor, parse,
+};
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
 pub use offline::{check, completions, refuse};
+pub use plan::{plan, refuse_file};
 pub use render::{
-    Change, Look, render_change, render_check, render_event, render_graph, render_light, render_problem, render_ps,
-    render_status, render_why,
+    Change, Look, render_change, render_check, render_event, render_graph, render_light, render_plan, render_problem,
+    render_ps, render_status, render_why,
 };

@@ -6,6 +6,7 @@ pub mod aim;
 pub mod catalog;
 pub mod diff;
 mod event;
+mod forecast;
 mod id;
 mod moment;
 mod node;
@@ -23,6 +24,7 @@ pub use event::{
     Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
     SpawnOrder,
 };
+pub use forecast::{Does, Forecast, Planned, Proposal};
 pub use id::{MAX_SERVICE_ID, RunId, RunIds, ServiceId};
 pub use moment::Moment;
 pub use node::{Entry, Node, Value};

@@ -39,5 +39,7 @@ mod tree;
 mod worker;
 
 #[cfg(target_os = "linux")]
+pub use adopt::peek;
+#[cfg(target_os = "linux")]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::file;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
-use crate::domain::catalog::{Content, Reading, Resolver, Role, SourceFile, Surroundings, root_of};
+use crate::domain::catalog::{Content, Reading, Resolver, Role, SourceFile, Surroundings, is_drop_in, root_of};
 use crate::domain::{Place, Problem};
 use crate::engine::ports::{Followed, Watches};
 
@@ -22,6 +22,9 @@ pub struct Reader {
     environment: BTreeMap<String, String>,
     watches: Box<dyn Watches>,
     before: Before,
+    /// Drop-ins that are read from elsewhere, as if they lay in the folder already: where they would lie, and where they
+    /// do.
+    proposed: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// What an earlier reading found, as far as the next one needs it.
@@ -55,7 +58,7 @@ impl Reader {
         environment: BTreeMap<String, String>,
         watches: Box<dyn Watches>,
     ) -> Self {
-        Self { location, root, environment, watches, before: Before::default() }
+        Self { location, root, environment, watches, before: Before::default(), proposed: BTreeMap::new() }
     }
 
     /// Reads everything, because of `cause`. It blocks, as reading does.
@@ -66,6 +69,39 @@ impl Reader {
         self.before.root = Some(surroundings.root.clone());
         self.before.sources = files.iter().map(|file| file.path.clone()).collect();
         Reading { files, surroundings, unlisted, problems, cause, order: 0 }
+    }
+
+    /// Reads everything as if `files` had been dropped in, each in place of a drop-in that is called the same; what is a
+    /// source already is read where it is. Fails if one of them would not be taken into use.
+    pub fn propose(&mut self, files: &[PathBuf]) -> Result<Reading, Problem> {
+        self.proposed.clear();
+        for file in files {
+            let place = Place::whole(&self.name(file));
+            let Some(name) = file.file_name().filter(|name| is_drop_in(name)) else {
+                let problem = Problem::error(&place, "under this name it would not be read");
+                return Err(problem.hint("drop-ins are called *.json, and do not begin with a dot"));
+            };
+            let drop_in = self.location.drop_ins.join(name);
+            let is = |path: &Path| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
+            if is(&self.location.main) || is(&drop_in) {
+                continue;
+            }
+            if let Some(other) = self.proposed.insert(drop_in, file.clone()).filter(|other| other != file) {
+                let problem = Problem::error(&place, format!("{} is called the same", other.display()));
+                return Err(problem.hint("only one of them can be dropped in"));
+            }
+        }
+        let reading = self.read("a plan".to_owned());
+        for (drop_in, file) in &self.proposed {
+            let place = Place::whole(&self.name(file));
+            match reading.files.iter().find(|source| source.path == *drop_in).map(|source| &source.content) {
+                Some(Content::Parsed(..)) => {}
+                Some(Content::Empty) => return Err(Problem::error(&place, "it is empty")),
+                Some(Content::Broken(problem) | Content::Refused(problem)) => return Err(problem.clone()),
+                None => return Err(Problem::error(&place, "there is no such file")),
+            }
+        }
+        Ok(reading)
     }
 
     /// Reads the file at `path` as if nothing else were there; `None` if it is not there either. It is called `name`, as
@@ -121,13 +157,16 @@ impl Reader {
         problems: &mut Vec<Problem>,
     ) -> Vec<SourceFile> {
         let mut known = std::mem::take(&mut self.before.known);
-        let drop_ins = listed.iter().flatten().map(|entry| (self.location.drop_ins.join(&entry.name), Role::DropIn));
+        let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
+        let drop_ins: BTreeSet<_> = drop_ins.chain(self.proposed.keys().cloned()).collect();
+        let drop_ins = drop_ins.into_iter().map(|path| (path, Role::DropIn));
         let paths = std::iter::once((self.location.main.clone(), Role::Main)).chain(drop_ins);
         let mut files = Vec::new();
         for (path, role) in paths {
-            let name = self.name(&path);
+            let lies = self.proposed.get(&path).unwrap_or(&path);
+            let name = self.name(lies);
             // A file that is gone since the folder was listed is simply absent.
-            let Some(source) = file::source(&name, &path, known.remove(&path)) else { continue };
+            let Some(source) = file::source(&name, lies, known.remove(&path)) else { continue };
             problems.extend(source.problems.iter().cloned());
             files.push(SourceFile { name, path: path.clone(), role, content: source.content.clone() });
             self.before.known.insert(path, source);
@@ -240,6 +279,35 @@ mod tests {
             assert_eq!(reading.surroundings.env_files.get(&env), expected.as_ref(), "{text:?}");
             assert_eq!(reader.before.env_files.contains(&env), still_read, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_proposed_file_stands_in_for_the_drop_in_of_its_name_and_a_source_is_proposed_in_vain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (drop_ins, drafts) = (folder.path().join("services.d"), folder.path().join("drafts"));
+        for (folder, text) in [(&drop_ins, "{}"), (&drafts, "[]")] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("b.json"), text).unwrap();
+        }
+        fs::write(drafts.join("a.json"), "{\"include\": 1}").unwrap();
+        fs::write(folder.path().join("services.json"), "{}").unwrap();
+        let mut reader = reader(folder.path());
+        let names = |reading: &Reading| reading.files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>();
+        let proposed = [drafts.join("b.json"), drafts.join("a.json")];
+        let reading = reader.propose(&proposed).unwrap();
+        assert_eq!(names(&reading), ["services.json", "drafts/a.json", "drafts/b.json"]);
+        assert_eq!(reading.files[2].path, drop_ins.join("b.json"));
+        let sources = [drop_ins.join("b.json"), folder.path().join("services.json")];
+        let reading = reader.propose(&sources).unwrap();
+        assert_eq!(names(&reading), ["services.json", "services.d/b.json"]);
+        for (name, why) in [("none.json", "there is no such file"), (".a.json", "under this name it would not be read")]
+        {
+            let problem = reader.propose(&[drafts.join(name)]).unwrap_err();
+            assert_eq!(problem.message, why);
+            assert_eq!(problem.place.unwrap().file.as_ref(), format!("drafts/{name}"));
+        }
+        let problem = reader.propose(&[drafts.join("b.json"), folder.path().join("elsewhere/b.json")]).unwrap_err();
+        assert!(problem.message.ends_with("drafts/b.json is called the same"), "{}", problem.message);
     }
 
     #[test]

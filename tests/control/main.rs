@@ -21,7 +21,7 @@ fn two() -> Snapshot {
 fn aims(ids: &[&str]) -> Reply {
     let aim = |name: &&str| Aim { id: id(name), goal: Goal::Healthy, not_run: None };
     let aims = ids.iter().map(aim).collect();
-    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()] }))
+    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()], forecast: None }))
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod crash_card;
 mod desk;
 mod example;
 mod pixsim7;
+mod plan;
 mod reload;
 mod supervision;
 mod terminal;

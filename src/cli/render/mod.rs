@@ -5,6 +5,7 @@
 
 mod events;
 mod graph;
+mod plan;
 mod problems;
 mod ps;
 mod screen;
@@ -14,6 +15,7 @@ mod why;
 
 pub use events::render_event;
 pub use graph::render_graph;
+pub use plan::render_plan;
 pub(super) use problems::problem_lines;
 pub use problems::render_check;
 pub use ps::render_ps;

@@ -4,8 +4,10 @@ use super::Supervisor;
 use super::fleet::is_counted;
 use super::phase::Phase;
 use super::unit::Unit;
+use crate::domain::catalog::Reading;
 use crate::domain::{
-    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
+    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Proposal, Refusal, RunId, Selection, ServiceId,
+    Shutdown,
 };
 
 impl Supervisor {
@@ -23,6 +25,10 @@ impl Supervisor {
             Command::Reload => {
                 self.read_sources("asked to".to_owned());
                 Ok(Accepted::default())
+            }
+            Command::Plan(Proposal(reading)) => {
+                let forecast = self.forecast(now, Reading::clone(&reading));
+                Ok(Accepted { forecast: Some(forecast), ..Accepted::default() })
             }
             Command::PauseNotifications(paused) => {
                 self.notices.pause(paused);

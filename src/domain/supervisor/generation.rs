@@ -8,7 +8,7 @@ use super::Supervisor;
 use super::phase::{Input, Phase};
 use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
-use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, RunId, ServiceId, Shutdown, Signal};
+use crate::domain::{Does, Effect, FoundRun, Kind, Moment, Occurrence, RunId, ServiceId, Shutdown, Signal};
 
 /// How long a run that no definition knows may take to end when asked.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
@@ -77,13 +77,34 @@ impl Supervisor {
             let diff = CatalogDiff { frame: diff.frame && !is_first, ..diff };
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
-            for (id, diff) in diff.changed {
-                let text = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>().join(", ");
-                let (generation, service) = (self.generation, Some(id));
-                self.effects.push(Effect::Record(Occurrence { kind: "changed", generation, service, run: None, text }));
-            }
+            self.record_plan(diff);
         }
         self.take_over(now, settled.unsettled, &settled.resolution.invalid);
+    }
+
+    /// What the generation that has just begun does to each service, and the fields that are the cause of it.
+    fn record_plan(&mut self, diff: CatalogDiff) {
+        let with = |does: Does, id, fields: &[&str]| {
+            (
+                id,
+                if fields.is_empty() {
+                    does.as_str().to_owned()
+                } else {
+                    [does.as_str(), &fields.join(", ")].join(": ")
+                },
+            )
+        };
+        let removed = diff.removed.into_iter().map(|id| with(Does::Remove, id, &[]));
+        let added = diff.added.into_iter().map(|id| with(Does::Add, id, &[]));
+        let changed = diff.changed.into_iter().map(|(id, diff)| {
+            let is_stale = self.fleet.units.get(&id).is_some_and(Unit::is_stale);
+            let fields = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>();
+            with(if is_stale { Does::Restart } else { Does::Live }, id, &fields)
+        });
+        for (id, text) in removed.chain(added).chain(changed) {
+            let (generation, service) = (self.generation, Some(id));
+            self.effects.push(Effect::Record(Occurrence { kind: "plan", generation, service, run: None, text }));
+        }
     }
 
     /// Removed units that have ended are forgotten.
@@ -183,13 +204,13 @@ impl Unit {
 }
 
 /// Runs of an earlier agent that no unit has: not handed out yet, or being ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Strays {
     found: Vec<FoundRun>,
     ending: Vec<Stray>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stray {
     id: ServiceId,
     run: RunId,
@@ -223,6 +244,13 @@ impl Strays {
             is_killed: false,
             is_beyond_us: false,
         });
+    }
+
+    /// Services of which a run is kept for a definition that can't be read.
+    pub fn kept(&self) -> Vec<ServiceId> {
+        let mut kept = self.found.iter().map(|found| found.id.clone()).collect::<Vec<_>>();
+        kept.dedup();
+        kept
     }
 
     /// Ends also what was kept for definitions that can't be read.

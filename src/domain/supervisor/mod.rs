@@ -6,6 +6,7 @@
 
 mod commands;
 mod fleet;
+mod forecast;
 mod generation;
 mod health;
 mod notices;
@@ -35,7 +36,7 @@ use super::{
 };
 
 /// Everything that is known, and what follows from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Supervisor {
     ids: RunIds,
     ledger: Ledger,
@@ -366,7 +367,7 @@ impl Supervisor {
 }
 
 /// Orders to read the sources, by their numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reads {
     ordered: u64,
     answered: u64,
@@ -375,7 +376,7 @@ struct Reads {
 }
 
 /// When which unit has something to do by itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Deadlines {
     of: BTreeMap<ServiceId, Moment>,
     sorted: BTreeSet<(Moment, ServiceId)>,

@@ -21,7 +21,7 @@ const PORT_RECHECK: Duration = Duration::from_secs(2);
 const KILL_RETRY: Duration = Duration::from_secs(10);
 
 /// A service and all that is known of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unit {
     /// The definition in use; the last one if it has been removed.
     pub service: Arc<Service>,
