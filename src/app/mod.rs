@@ -23,6 +23,7 @@ pub fn main() -> ExitCode {
     let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {
         Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
+        Command::Schema { .. } => return cli::schema().into(),
         Command::Completions { shell } => return cli::completions(shell).into(),
         Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) | Command::Plan(_) => {}
     }
@@ -42,6 +43,6 @@ pub fn main() -> ExitCode {
         },
         Command::Check(check) => project.check(&check).into(),
         Command::Plan(plan) => plan::plan(&project, &global, &plan).into(),
-        Command::DemoService { .. } | Command::Completions { .. } => ExitCode::SUCCESS,
+        Command::DemoService { .. } | Command::Completions { .. } | Command::Schema { .. } => ExitCode::SUCCESS,
     }
 }

@@ -57,6 +57,12 @@ pub enum Command {
     Check(Check),
     /// Tell what would happen, service by service: nothing is done
     Plan(Plan),
+    /// Print the JSON Schema of a source, for editors
+    Schema {
+        /// The same: the schema is JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -364,6 +370,8 @@ mod tests {
             "graph --format mermaid",
             "graph --json",
             "completions bash",
+            "schema",
+            "schema --json",
             "shutdown --keep-services",
             "demo-service api --port 8000 --help",
         ] {

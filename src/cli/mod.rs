@@ -18,7 +18,7 @@ pub use args::{
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
-pub use offline::{check, completions, refuse};
+pub use offline::{check, completions, refuse, schema};
 pub use plan::{plan, refuse_file};
 pub use render::{
     Change, Look, render_change, render_check, render_event, render_graph, render_light, render_plan, render_problem,

@@ -1,4 +1,4 @@
-//! How `check` and `completions` show what needs no agent, and how refusals are told.
+//! How `check`, `schema` and `completions` show what needs no agent, and how refusals are told.
 
 use std::io::{self, Write};
 
@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::args::Invocation;
 use super::exit::{Exit, Unmet};
 use super::render::render_check;
+use crate::domain::catalog::SCHEMA;
 use crate::domain::{Problem, ServiceId, Severity};
 use crate::wire;
 
@@ -28,6 +29,14 @@ pub fn completions(shell: Shell) -> Exit {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
     match show(&mut anstream::stdout(), &String::from_utf8_lossy(&script)) {
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
+}
+
+/// Prints the JSON Schema of a source.
+pub fn schema() -> Exit {
+    match show(&mut anstream::stdout(), SCHEMA) {
         Ok(()) => Exit::Done,
         Err(unmet) => unmet.tell(&mut anstream::stderr()),
     }

@@ -13,5 +13,6 @@ mod incremental;
 mod mistakes;
 mod policies;
 mod real;
+mod schema;
 mod sources;
 mod types;
