@@ -109,10 +109,12 @@ impl World {
             Effect::Ask { run, .. } | Effect::Kill { run } => Some(Event::Exited { run, exit: Exit::Code(0), left: 0 }),
             Effect::Probe(order) => Some(Event::Probed { run: order.run, index: order.index, outcome: Outcome::Pass }),
             Effect::ReadSources { .. }
+            | Effect::KeepLogs(_)
             | Effect::SaveIntent(_)
             | Effect::Record(_)
             | Effect::Notify(_)
             | Effect::TellTimeOfDay
+            | Effect::WatchFiles { .. }
             | Effect::Answer { .. }
             | Effect::Exit => None,
         }

@@ -47,11 +47,10 @@ fn process(process: &ProcessUse) -> wire::Process {
 /// Reads the ends of logs.
 pub(super) fn last_lines(dir: StateDir) -> LastLines {
     Arc::new(move |id: &ServiceId, count: usize| {
-        let path = dir.log(id);
-        if !path.exists() {
+        if !dir.log(id).exists() {
             return Ok(None);
         }
-        logs::last_lines(&path, count).map(Some)
+        logs::last_lines(&dir, id, count).map(Some)
     })
 }
 

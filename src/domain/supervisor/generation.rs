@@ -71,6 +71,7 @@ impl Supervisor {
         self.redraw = true;
         self.replan = true;
         self.catalog = catalog;
+        self.keep_logs(!diff.is_empty() || self.generation == 0);
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
             let is_first = self.generation == 1;
@@ -84,27 +85,31 @@ impl Supervisor {
 
     /// What the generation that has just begun does to each service, and the fields that are the cause of it.
     fn record_plan(&mut self, diff: CatalogDiff) {
-        let with = |does: Does, id, fields: &[&str]| {
-            (
-                id,
-                if fields.is_empty() {
-                    does.as_str().to_owned()
-                } else {
-                    [does.as_str(), &fields.join(", ")].join(": ")
-                },
-            )
-        };
-        let removed = diff.removed.into_iter().map(|id| with(Does::Remove, id, &[]));
-        let added = diff.added.into_iter().map(|id| with(Does::Add, id, &[]));
         let changed = diff.changed.into_iter().map(|(id, diff)| {
             let is_stale = self.fleet.units.get(&id).is_some_and(Unit::is_stale);
+            let does = if is_stale { Does::Restart } else { Does::Live };
             let fields = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>();
-            with(if is_stale { Does::Restart } else { Does::Live }, id, &fields)
+            (id, format!("{}: {}", does.as_str(), fields.join(", ")))
         });
+        let whole = |does: Does| move |id| (id, does.as_str().to_owned());
+        let removed = diff.removed.into_iter().map(whole(Does::Remove));
+        let added = diff.added.into_iter().map(whole(Does::Add));
         for (id, text) in removed.chain(added).chain(changed) {
             let (generation, service) = (self.generation, Some(id));
             self.effects.push(Effect::Record(Occurrence { kind: "plan", generation, service, run: None, text }));
         }
+    }
+
+    /// Says which logs are kept from now on, if that may have changed.
+    fn keep_logs(&mut self, may_differ: bool) {
+        if !may_differ {
+            return;
+        }
+        let services = &self.catalog.services;
+        let writing = services.values().filter(|service| matches!(service.kind, Kind::Process(_)));
+        let policies = writing.map(|service| (service.id.clone(), service.log)).collect();
+        self.troubles.retain(|id, _| services.contains_key(id));
+        self.effects.push(Effect::KeepLogs(policies));
     }
 
     /// Removed units that have ended are forgotten.
