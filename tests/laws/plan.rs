@@ -124,6 +124,24 @@ fn a_disabled_service_is_stopped_and_so_is_what_needs_it() {
 }
 
 #[test]
+fn what_could_not_start_again_is_not_said_to_restart() {
+    let mut world = running();
+    let job = r#"{"command": "job", "one_shot": true, "depends_on": ["db"]}"#;
+    let worker = r#"{"command": "w", "depends_on": [{"id": "job", "condition": "completed"}], "auto_start": true}"#;
+    let done = Behaviour { life: Some((second(1), 0)), ..Behaviour::default() };
+    world.behaviours.insert(ServiceId::new("job").unwrap(), done);
+    change(&mut world, "job", job);
+    change(&mut world, "worker", worker);
+    world.touch("all");
+    assert!(world.pass_until(second(30), |world| world.process("worker") == ProcessState::Running));
+    change(&mut world, "db", &DB.replace("true", "true, \"enabled\": false"));
+    assert_plan(&forecast(&mut world), "worker", Does::None, &[], "stays as it is");
+    change(&mut world, "worker", &worker.replace("\"w\"", r#"["w", "-v"]"#));
+    let text = "is stopped (argv), and then waits: job has to wait itself";
+    assert_plan(&forecast(&mut world), "worker", Does::Restart, &["argv"], text);
+}
+
+#[test]
 fn a_changed_definition_starts_anew_what_had_failed() {
     let mut world = running();
     world
@@ -272,9 +290,10 @@ proptest! {
         for Planned { id, does, text, .. } in &plan.services {
             let begun = |spawns: &BTreeMap<_, _>| spawns.get(id).copied().unwrap_or(0_u32);
             let begun = begun(&play.world.spawns) - begun(&spawns);
-            let starts = *does == Does::Restart || text.starts_with("starts ");
+            let starts = *does == Does::Restart && !text.starts_with("is stopped") || text.starts_with("starts ");
             // Until a file that is gone counts as removed, something may start that needs what it defined.
-            if starts || !edits.iter().any(|(_, edit)| matches!(edit, Edit::Remove)) {
+            let is_told = starts || !edits.iter().any(|(_, edit)| matches!(edit, Edit::Remove));
+            if is_told {
                 prop_assert_eq!(begun, u32::from(starts), "{}: {:?} {}", id, does, text);
             }
             let pid = play.world.pid(id.as_str());
@@ -282,7 +301,7 @@ proptest! {
             prop_assert!(!is_kept || pid.as_ref() == pids.get(id.as_str()), "{}: {:?} {}", id, does, text);
             let is_there = play.world.snapshot().service(id.as_str()).is_some();
             prop_assert_eq!(is_there, *does != Does::Remove, "{}: {:?} {}", id, does, text);
-            let is_down = *does == Does::Remove || text.starts_with("is stopped");
+            let is_down = *does == Does::Remove || text.starts_with("is stopped:") || (is_told && text.starts_with("is stopped"));
             prop_assert!(!is_down || pid.is_none(), "{}: {:?} {}", id, does, text);
         }
         let planned = |service: &ServiceId| plan.services.iter().any(|planned| planned.id == *service);

@@ -4,6 +4,7 @@
 //! the words.
 
 use super::Supervisor;
+use super::fleet::Fleet;
 use super::phase::Phase;
 use super::plan::Question;
 use super::unit::Unit;
@@ -18,6 +19,9 @@ const OF_THE_START: [&str; 1] = ["before_start"];
 impl Supervisor {
     /// What would come of it if the sources were as `reading` says, and stayed so. Nothing of it is done.
     ///
+    /// It tells what holds when everything has had its time. Until a file that is gone counts as removed, something may
+    /// still start that needs what it defined.
+    ///
     /// Of a supervisor that has read nothing yet it tells what an agent would do at its start.
     pub fn forecast(&self, now: Moment, reading: Reading) -> Forecast {
         let mut tried = self.clone();
@@ -28,16 +32,19 @@ impl Supervisor {
             tried.settle(deadline, "a plan");
         }
         let is_first = self.generation == 0;
-        let (before, after) = (self.verdicts(now), tried.verdicts(now));
+        let (before, after) = (self.verdicts(&self.fleet, now), tried.verdicts(&tried.fleet, now));
+        let ended = tried.verdicts(&tried.without_the_renewed(&after), now);
         let mut services = Vec::new();
-        for ((id, unit), verdict) in tried.fleet.units.iter().zip(&after) {
+        for (at, (id, unit)) in tried.fleet.units.iter().enumerate() {
             let old = self.fleet.units.get_full(id).filter(|(_, _, unit)| !unit.removed);
-            let new = Side { unit, verdict, fleet: &tried, verdicts: &after };
+            let new = Side { unit, verdict: &after[at], ended: &ended[at], fleet: &tried, verdicts: &after };
             services.extend(match old {
                 Some(_) if unit.removed => Some(removal(unit)),
                 None if unit.removed => None,
                 Some((at, _, unit)) => {
-                    Some(new.change(&Side { unit, verdict: &before[at], fleet: self, verdicts: &before }))
+                    let verdict = &before[at];
+                    let old = Side { unit, verdict, ended: verdict, fleet: self, verdicts: &before };
+                    Some(new.change(&old))
                 }
                 None if is_first => Some(new.beginning()),
                 None => Some(new.addition()),
@@ -58,18 +65,36 @@ impl Supervisor {
         Forecast { services, problems: tried.problems, frame }
     }
 
-    fn verdicts(&self, now: Moment) -> Vec<Verdict> {
+    fn verdicts(&self, fleet: &Fleet, now: Moment) -> Vec<Verdict> {
         let (straying, ending) = (self.strays.services(), self.strays.within_reach());
         let closing = self.is_clearing();
-        let (fleet, intent) = (&self.fleet, &self.intent);
-        Question { fleet, intent, straying: &straying, ending: &ending, closing, now }.plan().verdicts
+        Question { fleet, intent: &self.intent, straying: &straying, ending: &ending, closing, now }.plan().verdicts
     }
+
+    /// All units when the runs that make way for others have ended, and the others have not begun.
+    fn without_the_renewed(&self, verdicts: &[Verdict]) -> Fleet {
+        let mut fleet = self.fleet.clone();
+        for (unit, verdict) in fleet.units.values_mut().zip(verdicts) {
+            if is_renewed(unit, verdict) && !self.is_clearing() {
+                unit.phase = Phase::Idle;
+            }
+        }
+        fleet
+    }
+}
+
+/// Whether the unit's run ends to make way for another.
+fn is_renewed(unit: &Unit, verdict: &Verdict) -> bool {
+    let runs = matches!(unit.phase, Phase::Up(_) | Phase::Spawning(..));
+    runs && verdict.is_wanted() && verdict.down && !verdict.held
 }
 
 /// One service as it is, or as it would be.
 struct Side<'a> {
     unit: &'a Unit,
     verdict: &'a Verdict,
+    /// What would be said of it once the runs that make way for others have ended.
+    ended: &'a Verdict,
     fleet: &'a Supervisor,
     verdicts: &'a [Verdict],
 }
@@ -84,11 +109,12 @@ impl Side<'_> {
         };
         let (in_place, later) = effects(&diff);
         if self.is_renewed() && !(old.is_renewed() && diff.is_empty()) {
-            let mut text = match self.renewing_dependency() {
-                Some(id) if !self.unit.is_stale() => format!("restarts with {id}"),
-                Some(_) | None if diff.restart.is_empty() => "restarts: what runs is not what is defined".to_owned(),
-                Some(_) | None => format!("restarts: {}", diff.restart.join(", ")),
+            let cause = match self.renewing_dependency() {
+                Some(id) if !self.unit.is_stale() => format!("with {id}"),
+                Some(_) | None if diff.restart.is_empty() => "what runs is not what is defined".to_owned(),
+                Some(_) | None => diff.restart.join(", "),
             };
+            let mut text = self.restarting(&cause);
             if !diff.live.is_empty() {
                 text += &format!("; takes effect with it: {}", diff.live.join(", "));
             }
@@ -148,8 +174,8 @@ impl Side<'_> {
             return told(
                 Does::Restart,
                 match self.renewing_dependency() {
-                    Some(id) if !self.unit.is_stale() => format!("restarts with {id}"),
-                    Some(_) | None => format!("restarts: {pid} is not what is defined now"),
+                    Some(id) if !self.unit.is_stale() => self.restarting(&format!("with {id}")),
+                    Some(_) | None => self.restarting(&format!("{pid} is not what is defined now")),
                 },
             );
         }
@@ -174,8 +200,7 @@ impl Side<'_> {
 
     /// Whether its run ends to make way for another.
     fn is_renewed(&self) -> bool {
-        let runs = matches!(self.unit.phase, Phase::Up(_) | Phase::Spawning(..));
-        runs && self.verdict.is_wanted() && self.verdict.down && !self.verdict.held && !self.fleet.is_clearing()
+        is_renewed(self.unit, self.verdict) && !self.fleet.is_clearing()
     }
 
     /// Whether it runs, and may.
@@ -186,6 +211,15 @@ impl Side<'_> {
     /// Whether it is down and due to start, at once or as soon as what it needs is there.
     fn starts(&self) -> bool {
         self.unit.phase == Phase::Idle && self.verdict.is_wanted() && !self.verdict.down
+    }
+
+    fn restarting(&self, cause: &str) -> String {
+        match self.ended.blocked_by.first().filter(|_| self.ended.held) {
+            // Not even what it needs only once is to be had again.
+            Some(blocker) => format!("is stopped ({cause}), and then waits: {} {}", blocker.id, blocker.reason),
+            None if cause.starts_with("with ") => format!("restarts {cause}"),
+            None => format!("restarts: {cause}"),
+        }
     }
 
     fn starting(&self) -> String {
@@ -214,7 +248,7 @@ impl Side<'_> {
         let is_renewed = |id: &ServiceId| {
             units.get_full(id).is_some_and(|(at, _, unit)| {
                 let verdict = &self.verdicts[at];
-                Side { unit, verdict, fleet: self.fleet, verdicts: self.verdicts }.is_renewed()
+                Side { unit, verdict, ended: verdict, fleet: self.fleet, verdicts: self.verdicts }.is_renewed()
             })
         };
         let asked = self.unit.service.depends_on.iter().filter(|dependency| dependency.restart);
