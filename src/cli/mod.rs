@@ -21,6 +21,6 @@ pub use logs::{LogForm, LogPrinter, logs};
 pub use offline::{check, completions, refuse, schema};
 pub use plan::{plan, refuse_file};
 pub use render::{
-    Change, Look, render_change, render_check, render_event, render_graph, render_light, render_plan, render_problem,
-    render_ps, render_status, render_why,
+    Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_plan,
+    render_problem, render_ps, render_status, render_why,
 };

@@ -2,10 +2,11 @@
 //!
 //! It only finds and proves; nothing is signalled or written here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use super::record::RunRecord;
+use super::spared;
 use super::stat::{self, Identity};
 use super::tree::{Process, Scan, is_run_id};
 use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId};
@@ -43,8 +44,13 @@ pub(super) fn records(dir: &StateDir, services: &[ServiceId], boot_id: &str) -> 
 }
 
 /// The runs that live: those whose recorded main process does, and those of whom a process carries the marker of
-/// `dir`. A service may have several.
-pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, scan: &Scan) -> Vec<Found> {
+/// `dir`. A service may have several. What was left by the runs `spared` is nobody's.
+pub(super) fn find(
+    dir: &StateDir,
+    records: &BTreeMap<ServiceId, RunRecord>,
+    spared: &BTreeSet<String>,
+    scan: &Scan,
+) -> Vec<Found> {
     let mut found = Vec::new();
     for (service, record) in records {
         let main = Identity { pid: record.pid, start: record.start_time };
@@ -62,7 +68,8 @@ pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, sca
         }
     }
     for (run, processes) in marked(dir, scan) {
-        if found.iter().all(|found| found.run.as_str() != run)
+        if !spared.contains(&run)
+            && found.iter().all(|found| found.run.as_str() != run)
             && let Some(one) = by_marker(&run, &processes, records)
         {
             found.push(one);
@@ -85,8 +92,10 @@ pub(super) fn ends(records: BTreeMap<ServiceId, RunRecord>, runs: &[FoundRun]) -
 ///
 /// Fails if the processes of the machine cannot be listed. Blocks for some milliseconds.
 pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<FoundEnd>)> {
-    let records = records(dir, &services(dir), &stat::boot_id()?);
-    let found = find(dir, &records, &Scan::take(0)?).into_iter().map(|found| FoundRun {
+    let services = services(dir);
+    let records = records(dir, &services, &stat::boot_id()?);
+    let found = find(dir, &records, &spared::remembered(dir, &services), &Scan::take(0)?);
+    let found = found.into_iter().map(|found| FoundRun {
         id: found.service,
         run: found.run,
         pid: found.main.map(|main| main.pid),
@@ -96,6 +105,13 @@ pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<Foun
     let runs = found.collect::<Vec<_>>();
     let ends = ends(records, &runs);
     Ok((runs, ends))
+}
+
+/// Whether a process lives that carries the marker of `dir` and `run`.
+pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
+    scan.others()
+        .filter_map(|process| process.marker.as_ref())
+        .any(|marker| marker.run.as_str() == run && marker.is_of(dir.root().as_os_str()))
 }
 
 /// The processes with the marker of `dir`, by run, the oldest first.

@@ -6,14 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file;
+use super::include::Walk;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
-use crate::domain::catalog::{Content, Reading, Resolver, Role, SourceFile, Surroundings, is_drop_in, root_of};
-use crate::domain::{Place, Problem};
+use crate::domain::catalog::{
+    Content, Include, Reading, Resolver, Role, SourceFile, Surroundings, includes_of, is_drop_in, root_of,
+};
+use crate::domain::pattern::Entries;
+use crate::domain::{Node, Place, Problem};
 use crate::engine::ports::{Followed, Watches};
 
 /// How often a folder is read again that changes while it is read.
 const LISTINGS: usize = 3;
+
+/// How often folders are walked again that were not yet watched when they were walked.
+const WALKS: usize = 5;
 
 /// Reads all sources, as often as asked.
 pub struct Reader {
@@ -36,6 +43,14 @@ struct Before {
     known: HashMap<PathBuf, file::Known>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
+    /// What each source included when it last could be read.
+    includes: HashMap<PathBuf, (Arc<Node>, Vec<Include>)>,
+    /// The files that were included.
+    included: BTreeSet<PathBuf>,
+    /// Those of them that are links.
+    included_links: BTreeSet<PathBuf>,
+    /// The folders on the way to them, and what matters in each.
+    walked: BTreeMap<PathBuf, Entries>,
     /// What definitions come to, as far as it tells which files they name.
     resolver: Resolver,
 }
@@ -75,6 +90,7 @@ impl Reader {
     /// source already is read where it is. Fails if one of them would not be taken into use.
     pub fn propose(&mut self, files: &[PathBuf]) -> Result<Reading, Problem> {
         self.proposed.clear();
+        let sources: Vec<_> = self.read("a plan".to_owned()).files.into_iter().map(|source| source.path).collect();
         for file in files {
             let place = Place::whole(&self.name(file));
             let Some(name) = file.file_name().filter(|name| is_drop_in(name)) else {
@@ -82,8 +98,8 @@ impl Reader {
                 return Err(problem.hint("drop-ins are called *.json, and do not begin with a dot"));
             };
             let drop_in = self.location.drop_ins.join(name);
-            let is = |path: &Path| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
-            if is(&self.location.main) || is(&drop_in) {
+            let is = |path: &PathBuf| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
+            if sources.iter().any(is) {
                 continue;
             }
             if let Some(other) = self.proposed.insert(drop_in, file.clone()).filter(|other| other != file) {
@@ -109,7 +125,12 @@ impl Reader {
     pub fn read_alone(&mut self, name: &str, path: &Path) -> Option<Reading> {
         let name = Arc::from(name);
         let file::Known { content, problems, .. } = file::source(&name, path, None)?;
-        let role = if path.file_name() == self.location.main.file_name() { Role::Main } else { Role::DropIn };
+        let role = match path.file_name() {
+            Some(file) if Some(file) == self.location.main.file_name() => Role::Main,
+            // Nobody drops one in.
+            Some(file) if file == "package.json" => Role::Include,
+            Some(_) | None => Role::DropIn,
+        };
         let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
         let surroundings = Arc::new(self.surroundings(&files));
         Some(Reading { files, surroundings, unlisted: false, problems, cause: "asked to".to_owned(), order: 0 })
@@ -159,25 +180,114 @@ impl Reader {
         let mut known = std::mem::take(&mut self.before.known);
         let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
         let drop_ins: BTreeSet<_> = drop_ins.chain(self.proposed.keys().cloned()).collect();
-        let drop_ins = drop_ins.into_iter().map(|path| (path, Role::DropIn));
-        let paths = std::iter::once((self.location.main.clone(), Role::Main)).chain(drop_ins);
         let mut files = Vec::new();
-        for (path, role) in paths {
-            let lies = self.proposed.get(&path).unwrap_or(&path);
-            let name = self.name(lies);
-            // A file that is gone since the folder was listed is simply absent.
-            let Some(source) = file::source(&name, lies, known.remove(&path)) else { continue };
-            problems.extend(source.problems.iter().cloned());
-            files.push(SourceFile { name, path: path.clone(), role, content: source.content.clone() });
-            self.before.known.insert(path, source);
+        files.extend(self.read_one(self.location.main.clone(), Role::Main, &mut known, problems));
+        for path in drop_ins {
+            files.extend(self.read_one(path, Role::DropIn, &mut known, problems));
         }
+        if let Some(profile) = self.location.profile.clone() {
+            let read = self.read_one(profile.clone(), Role::Profile, &mut known, problems);
+            if read.is_none() {
+                let problem = Problem::error(&Place::whole(&self.name(&profile)), "there is no such profile");
+                problems.push(problem.hint(format!("it is looked for at {}", profile.display())));
+            }
+            files.extend(read);
+        }
+        self.include(&mut files, listed.is_err(), &mut known, problems);
         files
     }
 
+    /// Reads one source; `None` if it is gone since it was listed.
+    fn read_one(
+        &mut self,
+        path: PathBuf,
+        role: Role,
+        known: &mut HashMap<PathBuf, file::Known>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<SourceFile> {
+        let lies = self.proposed.get(&path).unwrap_or(&path);
+        let name = self.name(lies);
+        let source = file::source(&name, lies, known.remove(&path))?;
+        problems.extend(source.problems.iter().cloned());
+        let content = source.content.clone();
+        self.before.known.insert(path.clone(), source);
+        Some(SourceFile { name, path, role, content })
+    }
+
+    /// Reads what `files` include, and what those include in turn, each once.
+    fn include(
+        &mut self,
+        files: &mut Vec<SourceFile>,
+        is_unlisted: bool,
+        known: &mut HashMap<PathBuf, file::Known>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let root = self.root(files);
+        // A source that nobody knows of now may go on being used as it was.
+        let unseen = self.before.sources.iter().filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
+        let unseen = unseen.filter_map(|path| self.before.includes.get(path));
+        let mut pending: Vec<_> = unseen.flat_map(|(_, includes)| includes.clone()).collect();
+        let mut named = std::mem::take(&mut self.before.includes);
+        let mut walk = Walk::default();
+        let (mut asked, mut seen, mut links, mut identities) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        loop {
+            for file in &files[asked..] {
+                let includes = includes_now(file, named.remove(&file.path));
+                pending.extend(includes.iter().flat_map(|(_, includes)| includes.iter().cloned()));
+                self.before.includes.extend(includes.map(|includes| (file.path.clone(), includes)));
+            }
+            asked = files.len();
+            if pending.is_empty() {
+                break;
+            }
+            self.walk(&mut walk, &root, &std::mem::take(&mut pending));
+            let identity = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            if identities.is_empty() {
+                identities.extend(files.iter().map(|file| identity(&file.path)));
+            }
+            let fresh: Vec<_> = walk.files.difference(&seen).cloned().collect();
+            let new_links: BTreeSet<_> = fresh.iter().filter(|path| path.is_symlink()).cloned().collect();
+            if !new_links.is_subset(&self.before.included_links) {
+                self.before.included_links.extend(new_links.iter().cloned());
+                self.follow();
+            }
+            links.extend(new_links);
+            for path in fresh {
+                if identities.insert(identity(&path)) {
+                    files.extend(self.read_one(path.clone(), Role::Include, known, problems));
+                }
+                seen.insert(path);
+            }
+        }
+        problems.append(&mut walk.problems);
+        (self.before.included, self.before.included_links, self.before.walked) = (seen, links, walk.folders);
+        // Included files come by their paths, whoever includes them.
+        files.sort_by_cached_key(|file| (file.role, (file.role == Role::Include).then(|| file.path.clone())));
+    }
+
+    /// Walks on along `includes`, until all folders were watched before they were looked into.
+    fn walk(&mut self, walk: &mut Walk, root: &Path, includes: &[Include]) {
+        let (folders, problems) = (walk.folders.clone(), walk.problems.len());
+        for _ in 0..WALKS {
+            walk.problems.truncate(problems);
+            walk.forget_listings();
+            includes.iter().for_each(|include| walk.find(root, include, &self.before.included));
+            let is_watched = |(folder, entries): (&PathBuf, &Entries)| {
+                self.before.walked.get(folder).is_some_and(|watched| watched.covers(entries))
+            };
+            if walk.folders.iter().all(is_watched) {
+                return;
+            }
+            for (folder, entries) in &walk.folders {
+                self.before.walked.entry(folder.clone()).or_default().extend(entries);
+            }
+            self.follow();
+            walk.folders.clone_from(&folders);
+        }
+    }
+
     fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {
-        let folder = &self.location.folder;
-        let root = root_of(files, folder, self.root.as_deref());
-        let root = root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone());
+        let root = self.root(files);
         let mut surroundings = Surroundings {
             python: python(&root, self.environment.get("PATH").map(String::as_str)),
             root,
@@ -200,6 +310,13 @@ impl Reader {
         surroundings
     }
 
+    /// Where relative paths start.
+    fn root(&self, files: &[SourceFile]) -> PathBuf {
+        let folder = &self.location.folder;
+        let root = root_of(files, folder, self.root.as_deref());
+        root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone())
+    }
+
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
     fn may_be_held(&self, files: &[SourceFile]) -> bool {
         let parsed: BTreeSet<_> =
@@ -207,11 +324,11 @@ impl Reader {
         files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path))
     }
 
-    fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+    fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String, u32)> {
         let path = self.dotenv_path();
         let name = self.name(&path);
         match file::environment(&name, &path, problems) {
-            Some(Ok(set)) => set.into_iter().map(|(name, value, _)| (name, value)).collect(),
+            Some(Ok(set)) => set,
             Some(Err(why)) => {
                 problems.push(Problem::warning(&Place::whole(&name), why).hint("its variables are not in use"));
                 Vec::new()
@@ -221,10 +338,12 @@ impl Reader {
     }
 
     fn follow(&mut self) {
-        let mut files: BTreeSet<_> = self.before.links.union(&self.before.env_files).cloned().collect();
+        let before = &self.before;
+        let mut files = &(&before.links | &before.env_files) | &before.included_links;
         files.extend([self.location.main.clone(), self.dotenv_path()]);
+        files.extend(self.location.profile.clone());
         let folders = BTreeSet::from([self.location.drop_ins.clone()]);
-        self.watches.follow(&Followed { files, folders });
+        self.watches.follow(&Followed { files, folders, matched: self.before.walked.clone() });
     }
 
     fn dotenv_path(&self) -> PathBuf {
@@ -233,6 +352,18 @@ impl Reader {
 
     fn name(&self, path: &Path) -> Arc<str> {
         self.location.name(path).into()
+    }
+}
+
+/// What `file` includes now: what it says, or what it said `before` it was broken. With the node that says so.
+fn includes_now(file: &SourceFile, before: Option<(Arc<Node>, Vec<Include>)>) -> Option<(Arc<Node>, Vec<Include>)> {
+    match &file.content {
+        Content::Parsed(node, _) => match before {
+            Some(before) if Arc::ptr_eq(&before.0, node) => Some(before),
+            Some(_) | None => Some((Arc::clone(node), includes_of(file))),
+        },
+        Content::Empty | Content::Broken(_) => before,
+        Content::Refused(_) => None,
     }
 }
 
@@ -308,6 +439,44 @@ mod tests {
         }
         let problem = reader.propose(&[drafts.join("b.json"), folder.path().join("elsewhere/b.json")]).unwrap_err();
         assert!(problem.message.ends_with("drafts/b.json is called the same"), "{}", problem.message);
+    }
+
+    #[test]
+    fn what_is_a_source_already_is_read_where_it_is_and_what_is_proposed_as_if_it_lay_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        for name in ["services.d", "profiles", "apps", "drafts"] {
+            fs::create_dir(here(name)).unwrap();
+        }
+        fs::write(here("services.json"), r#"{"include": ["apps/*.json"]}"#).unwrap();
+        for name in ["services.d/web.json", "profiles/ci.json", "apps/api.json", "drafts/web.json", "drafts/a.json"] {
+            fs::write(here(name), r#"{"services": {}}"#).unwrap();
+        }
+        fs::write(here("drafts/b.json"), r#"{"include": ["drafts/more/*.json"]}"#).unwrap();
+        fs::create_dir(here("drafts/more")).unwrap();
+        fs::write(here("drafts/more/c.json"), r#"{"services": {}}"#).unwrap();
+        let config = Some(here("services.json"));
+        let asked = Asked { config, working_directory: folder.path().to_owned(), user_folder: None };
+        let location = Location::find(&asked).with_profile("ci").unwrap();
+        let mut reader = Reader::new(location, None, BTreeMap::new(), Box::new(Unwatched));
+        let mut sources = |proposed: &[&str]| {
+            let files: Vec<_> = proposed.iter().map(|name| here(name)).collect();
+            let files = reader.propose(&files).unwrap().files;
+            files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>()
+        };
+        let on_disk = ["services.json", "services.d/web.json", "apps/api.json", "profiles/ci.json"];
+        let mut before = sources(&[]);
+        before.sort();
+        let mut expected = on_disk;
+        expected.sort_unstable();
+        assert_eq!(before, expected);
+        let mut same = sources(&on_disk);
+        same.sort();
+        assert_eq!(same, before);
+        let with_drafts = sources(&["drafts/web.json", "drafts/a.json", "drafts/b.json"]);
+        let drop_ins: Vec<_> = with_drafts.iter().filter(|name| !before.contains(name)).collect();
+        assert_eq!(drop_ins, ["drafts/a.json", "drafts/b.json", "drafts/web.json", "drafts/more/c.json"]);
+        assert!(!with_drafts.contains(&"services.d/web.json".to_owned()), "another is proposed in its place");
     }
 
     #[test]

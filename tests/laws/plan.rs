@@ -10,7 +10,7 @@ use pilotlight::domain::{
 };
 use proptest::prelude::*;
 
-use crate::world::{Behaviour, World};
+use crate::world::{Aside, Behaviour, World};
 use crate::{Play, SERVICES, cases, file, id, op};
 
 const DB: &str = r#"{"command": "db", "default_port": 5000, "auto_start": true}"#;
@@ -84,6 +84,33 @@ fn what_is_not_spawned_takes_effect_in_place_or_at_the_next_start() {
     let api = of(&plan, "api");
     assert_eq!(api.does, Does::Live, "nothing of it runs: {api:?}");
     assert!(api.text.starts_with("stays down; takes effect in place: ") && api.text.contains("next start: port"));
+}
+
+#[test]
+fn other_steps_restart_a_start_that_is_at_its_steps_and_else_wait_for_the_next() {
+    let steps = |step: &str| DB.replace("\"db\"", &format!(r#""db", "before_start": [{step}], "description": {step}"#));
+    for (life, does, text) in [
+        (None, Does::Restart, "restarts: before_start; takes effect with it: display"),
+        (
+            Some((second(1), 0)),
+            Does::Live,
+            "takes effect in place: display; takes effect at the next start: before_start",
+        ),
+    ] {
+        let mut world = World::new(&[]);
+        let step = Aside { life, ..Aside::default() };
+        world.behaviours.insert(ServiceId::new("db").unwrap(), Behaviour { step, ..Behaviour::default() });
+        world.write("services.d/db.json", steps("\"make\""));
+        world.pass(second(5));
+        let runs = |world: &World| (world.asides.len(), world.spawns.len());
+        let before = runs(&world);
+        change(&mut world, "db", &steps("\"build\""));
+        assert_plan(&forecast(&mut world), "db", does, &["display", "before_start"], text);
+        world.touch("db");
+        world.pass(second(5));
+        let (asides, spawns) = runs(&world);
+        assert_eq!((asides > before.0, spawns), (does == Does::Restart, before.1), "{text}");
+    }
 }
 
 #[test]

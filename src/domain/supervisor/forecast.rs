@@ -85,8 +85,12 @@ impl Supervisor {
 
 /// Whether the unit's run ends to make way for another.
 fn is_renewed(unit: &Unit, verdict: &Verdict) -> bool {
-    let runs = matches!(unit.phase, Phase::Up(_) | Phase::Spawning(..));
-    runs && verdict.is_wanted() && verdict.down && !verdict.held
+    is_up(unit) && verdict.is_wanted() && verdict.down && !verdict.held
+}
+
+/// Whether it runs, or is on its way there.
+fn is_up(unit: &Unit) -> bool {
+    matches!(unit.phase, Phase::Up(_) | Phase::Spawning(_) | Phase::Preparing(_))
 }
 
 /// One service as it is, or as it would be.
@@ -109,14 +113,17 @@ impl Side<'_> {
         };
         let (in_place, later) = effects(&diff);
         if self.is_renewed() && !(old.is_renewed() && diff.is_empty()) {
+            let of_a_start = |field: &&str| self.unit.is_at_its_steps() && OF_THE_START.contains(field);
+            let (steps, with_it): (Vec<&str>, Vec<&str>) = diff.live.iter().map(String::as_str).partition(of_a_start);
+            let causes: Vec<&str> = diff.restart.iter().map(String::as_str).chain(steps).collect();
             let cause = match self.renewing_dependency() {
                 Some(id) if !self.unit.is_stale() => format!("with {id}"),
-                Some(_) | None if diff.restart.is_empty() => "what runs is not what is defined".to_owned(),
-                Some(_) | None => diff.restart.join(", "),
+                Some(_) | None if causes.is_empty() => "what runs is not what is defined".to_owned(),
+                Some(_) | None => causes.join(", "),
             };
             let mut text = self.restarting(&cause);
-            if !diff.live.is_empty() {
-                text += &format!("; takes effect with it: {}", diff.live.join(", "));
+            if !with_it.is_empty() {
+                text += &format!("; takes effect with it: {}", with_it.join(", "));
             }
             return told(Does::Restart, text);
         }
@@ -165,7 +172,9 @@ impl Side<'_> {
             | Phase::Completed
             | Phase::Failed(_)
             | Phase::Backoff(_)
-            | Phase::Spawning(..)
+            | Phase::Spawning(_)
+            | Phase::Preparing(_)
+            | Phase::Prepared(_)
             | Phase::Stopping(_)
             | Phase::Foreign(_)
             | Phase::Watching(..) => "what is left of its last run".to_owned(),
@@ -205,12 +214,12 @@ impl Side<'_> {
 
     /// Whether it runs, and may.
     fn runs_on(&self) -> bool {
-        matches!(self.unit.phase, Phase::Up(_) | Phase::Spawning(..)) && (!self.verdict.down || self.is_renewed())
+        is_up(self.unit) && (!self.verdict.down || self.is_renewed())
     }
 
     /// Whether it is down and due to start, at once or as soon as what it needs is there.
     fn starts(&self) -> bool {
-        self.unit.phase == Phase::Idle && self.verdict.is_wanted() && !self.verdict.down
+        matches!(self.unit.phase, Phase::Idle | Phase::Prepared(_)) && self.verdict.is_wanted() && !self.verdict.down
     }
 
     fn restarting(&self, cause: &str) -> String {
@@ -228,8 +237,11 @@ impl Side<'_> {
             [] => format!("starts ({by})"),
             [first, ..] if self.verdict.held => format!("waits: {} {}", first.id, first.reason),
             blockers => {
-                let needed = blockers.iter().map(|blocker| blocker.id.as_str()).collect::<Vec<_>>().join(", ");
-                format!("starts after {needed} ({by})")
+                let needed = blockers.iter().map(|blocker| blocker.id.as_str());
+                match needed.filter(|id| *id != self.unit.service.id.as_str()).collect::<Vec<_>>().join(", ") {
+                    needed if needed.is_empty() => format!("starts when an earlier run of it has ended ({by})"),
+                    needed => format!("starts after {needed} ({by})"),
+                }
             }
         }
     }
