@@ -42,7 +42,7 @@ pub async fn run_action(State(backstage): State<Backstage>, body: Bytes) -> Resu
     let RunAction { id, name } = parse(&body)?;
     let id = known_one(id, &backstage).await?;
     let command = Command::RunAction { id, name, is_unseen: false };
-    let Accepted { aims: _, remarks } = backstage.engine.command(command).await.map_err(refused)?;
+    let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
     Ok(Json(Done { services: Vec::new(), remarks }))
 }
 
@@ -83,8 +83,8 @@ pub async fn wait(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
 pub async fn shutdown(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
     let ShutdownWish { keep_services } = parse(&body)?;
     let how = if keep_services { Shutdown::Keep } else { Shutdown::AsConfigured };
-    let Accepted { aims: _, remarks } = backstage.engine.command(Command::Shutdown(how)).await.map_err(refused)?;
-    Ok(Json(Done { services: Vec::new(), remarks }))
+    let accepted = backstage.engine.command(Command::Shutdown(how)).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks: accepted.remarks }))
 }
 
 async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Command) -> Result<Json<Done>, Failure> {
@@ -96,7 +96,7 @@ async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Comm
         (true, false, Some(group)) => Selection::Group(group),
         (_, _, _) => return Err(bad_request("say which services: exactly one of ids, all and group")),
     };
-    let Accepted { aims, remarks } = backstage.engine.command(command(selection)).await.map_err(refused)?;
+    let Accepted { aims, remarks, .. } = backstage.engine.command(command(selection)).await.map_err(refused)?;
     if wait {
         until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
     } else {
@@ -113,7 +113,7 @@ async fn wish_for_stranger(
     let timeout = wire::span(timeout).map_err(bad_request)?;
     let stranger = stranger.parse().map_err(|error: String| bad_request(error))?;
     let id = known_one(id, backstage).await?;
-    let Accepted { aims, remarks } = backstage.engine.command(command(id, stranger)).await.map_err(refused)?;
+    let Accepted { aims, remarks, .. } = backstage.engine.command(command(id, stranger)).await.map_err(refused)?;
     if wait {
         until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
     } else {
@@ -129,7 +129,7 @@ async fn wish_only(
     let Ids { ids } = parse(body)?;
     let ids = known(&ids, backstage).await?;
     let command = command(Selection::Ids(ids));
-    let Accepted { aims: _, remarks } = backstage.engine.command(command).await.map_err(refused)?;
+    let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
     Ok(Json(Done { services: Vec::new(), remarks }))
 }
 
@@ -148,7 +148,7 @@ async fn known(ids: &[String], backstage: &Backstage) -> Result<Vec<ServiceId>, 
 }
 
 /// The body of a request; an empty one is an empty object.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not as expected: {error}")))
 }

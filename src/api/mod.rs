@@ -8,6 +8,7 @@ mod backstage;
 mod events;
 mod failure;
 mod known;
+mod plan;
 mod router;
 mod show;
 
@@ -16,7 +17,7 @@ mod tests;
 mod unix;
 mod wait;
 
-pub use backstage::{Backstage, Checkouts, Journal, LastLines, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Sampling};
 pub use router::router;
 pub use unix::{Listener, serve};
 

@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::backstage::Backstage;
 use super::failure::bad_request;
-use super::{OPENAPI, ask, events, show};
+use super::{OPENAPI, ask, events, plan, show};
 use crate::wire::{Failure, FailureKind};
 
 /// The longest body that a request may have, in bytes: room for the ids of some thousand services.
@@ -68,6 +68,7 @@ pub(super) fn routes() -> Vec<Route> {
         wish("/v1/disable", post(ask::disable)),
         wish("/v1/reset", post(ask::reset)),
         wish("/v1/reload", post(ask::reload)),
+        wish("/v1/plan", post(plan::plan)),
         wish("/v1/wait", post(ask::wait)),
         wish("/v1/shutdown", post(ask::shutdown)),
     ]

@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 
 use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
+use super::plan::proposals;
 use super::project::{Project, in_full};
 use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
@@ -166,6 +167,7 @@ impl Agent<'_> {
             sample: sampling(),
             last_lines: last_lines(dir.clone()),
             checkout: checkouts(),
+            propose: proposals(project),
             journal,
         };
         let (ended, end) = oneshot::channel::<()>();
@@ -256,7 +258,7 @@ fn open_log(opener: Option<Opener>, dir: &StateDir) -> Option<OpenLog> {
 }
 
 /// The machine's age, without its sleep: before that no process can have begun.
-fn uptime() -> Duration {
+pub(super) fn uptime() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }

@@ -7,6 +7,7 @@ mod agent;
 mod backstage;
 mod complete;
 mod console;
+mod plan;
 mod project;
 mod signals;
 mod words;
@@ -26,8 +27,9 @@ pub fn main() -> ExitCode {
     let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {
         Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
+        Command::Schema { .. } => return cli::schema().into(),
         Command::Completions { shell } => return cli::completions(shell).into(),
-        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) => {}
+        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) | Command::Plan(_) => {}
     }
     let project = match Project::find(&global) {
         Ok(project) => project,
@@ -48,6 +50,7 @@ pub fn main() -> ExitCode {
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Check(check) => project.check(&check).into(),
-        Command::DemoService { .. } | Command::Completions { .. } => ExitCode::SUCCESS,
+        Command::Plan(plan) => plan::plan(&project, &global, &plan).into(),
+        Command::DemoService { .. } | Command::Completions { .. } | Command::Schema { .. } => ExitCode::SUCCESS,
     }
 }

@@ -122,7 +122,8 @@ impl Project {
         judge(self.reader().read("asked to".to_owned()))
     }
 
-    fn reader(&self) -> Reader {
+    /// Reads its sources, and watches nothing.
+    pub fn reader(&self) -> Reader {
         Reader::new(self.location.clone(), self.root.clone(), self.environment.clone(), Box::new(Unwatched))
     }
 }

@@ -99,6 +99,14 @@ pub enum Command {
     Logs(Logs),
     /// Validate sources, without an agent
     Check(Check),
+    /// Tell what would happen, service by service: nothing is done
+    Plan(Plan),
+    /// Print the JSON Schema of a source, for editors
+    Schema {
+        /// The same: the schema is JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -348,6 +356,16 @@ pub struct Check {
     pub output: Output,
 }
 
+/// What might happen.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Plan {
+    /// Files as if they were dropped in [default: the configuration as it is on disk]
+    pub files: Vec<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// How to print.
 #[derive(Clone, Copy, Debug, Default, Args)]
 pub struct Output {
@@ -454,6 +472,8 @@ mod tests {
             "why a --config --json",
             "check",
             "check a.json b.json --json",
+            "plan",
+            "plan a.json b.json --json",
             "events -f --since 14:30",
             "reload",
             "wait a b --for completed --timeout 5m",
@@ -461,6 +481,8 @@ mod tests {
             "graph --format mermaid",
             "graph --json",
             "completions bash",
+            "schema",
+            "schema --json",
             "shutdown --keep-services",
             "demo-service api --port 8000 --help",
         ] {
@@ -490,7 +512,6 @@ mod tests {
             "run --tray --headless",
             "graph --format json --json",
             "logs a --raw --json",
-            "plan",
             "dashboard",
             "stat",
         ] {

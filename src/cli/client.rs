@@ -8,10 +8,10 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(super) use self::connection::{Connection, PROMPT};
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::connection::Connection;
 use super::args::{Ask, GraphFormat, Ids, Output, Targets};
 use super::exit::{Exit, Unmet};
 use super::logs::point_in_time;

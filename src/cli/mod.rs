@@ -9,18 +9,20 @@ mod confirm;
 mod exit;
 mod logs;
 mod offline;
+mod plan;
 mod render;
 mod unix;
 
 pub use args::{
-    Adopt, Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, RunAction, Stop, Targets,
-    WaitFor, parse,
+    Adopt, Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, RunAction, Stop,
+    Targets, WaitFor, parse,
 };
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
-pub use offline::{COMPLETION_VARIABLE, check, command, completions, refuse, remark};
+pub use offline::{COMPLETION_VARIABLE, check, command, completions, refuse, remark, schema};
+pub use plan::{plan, refuse_file};
 pub use render::{
-    Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_problem,
-    render_ps, render_status, render_why,
+    Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_plan,
+    render_problem, render_ps, render_status, render_why,
 };

@@ -1,4 +1,4 @@
-//! How `check` and `completions` show what needs no agent, and how refusals are told.
+//! How `check`, `schema` and `completions` show what needs no agent, and how refusals are told.
 
 use std::io::{self, Write};
 
@@ -9,6 +9,7 @@ use clap_complete::env::Shells;
 use super::args::Invocation;
 use super::exit::{Exit, Unmet};
 use super::render::render_check;
+use crate::domain::catalog::SCHEMA;
 use crate::domain::text::plain_line;
 use crate::domain::{Problem, ServiceId, Severity};
 use crate::wire;
@@ -50,6 +51,14 @@ fn script(shell: Shell) -> String {
             completer.write_registration(COMPLETION_VARIABLE, "pilotlight", "pilotlight", "pilotlight", &mut script);
     }
     String::from_utf8_lossy(&script).into_owned()
+}
+
+/// Prints the JSON Schema of a source.
+pub fn schema() -> Exit {
+    match show(&mut anstream::stdout(), SCHEMA) {
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
 }
 
 /// Says on stderr why something can't be done, with advice, and gives `exit` back.

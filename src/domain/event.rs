@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Reading;
+use super::forecast::{Forecast, Proposal};
 use super::id::{RunId, ServiceId};
 use super::notice::Notice;
 use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, ProcessId, Spared};
@@ -181,6 +182,8 @@ pub enum Command {
         /// Whether whoever wishes it sees no answer, so that a failure has to be told by a notification.
         is_unseen: bool,
     },
+    /// Tell what would happen if the sources were like this; nothing is done.
+    Plan(Proposal),
     /// Show no notifications until told otherwise.
     PauseNotifications(bool),
     /// Show no notifications of this service for a while.
@@ -229,6 +232,8 @@ pub struct Accepted {
     pub aims: Vec<Aim>,
     /// What else the wish brought about, a sentence each: "db, which was stopped by the user, starts as well".
     pub remarks: Vec<String>,
+    /// What would happen, if that was the question.
+    pub forecast: Option<Forecast>,
 }
 
 /// What a wish is to bring about.

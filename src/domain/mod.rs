@@ -6,6 +6,7 @@ pub mod aim;
 pub mod catalog;
 pub mod diff;
 mod event;
+mod forecast;
 mod id;
 mod moment;
 mod node;
@@ -25,6 +26,7 @@ pub use event::{
     Accepted, ActionOrder, Aim, Answer, Command, Effect, Event, Goal, Intent, MeasureOrder, Occurrence, ProbeOrder,
     Refusal, Selection, Shutdown, SpawnOrder, TakeOrder,
 };
+pub use forecast::{Does, Forecast, Planned, Proposal};
 pub use id::{MAX_SERVICE_ID, Part, RunId, RunIds, ServiceId};
 pub use moment::Moment;
 pub use node::{Entry, Node, Value};

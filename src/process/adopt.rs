@@ -3,12 +3,14 @@
 //! It only finds and proves; nothing is signalled or written here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::record::RunRecord;
-use super::stat::Identity;
+use super::spared;
+use super::stat::{self, Identity};
 use super::tree::{Process, Scan, is_run_id};
-use crate::domain::{RunId, ServiceId};
-use crate::engine::StateDir;
+use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId};
+use crate::engine::{Clock, StateDir};
 
 /// A living run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,6 +83,35 @@ pub(super) fn find(
         }
     }
     found
+}
+
+/// How the runs of `records` ended, of services of which `runs` has none.
+pub(super) fn ends(records: BTreeMap<ServiceId, RunRecord>, runs: &[FoundRun]) -> Vec<FoundEnd> {
+    let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
+    let end = |(id, record): (ServiceId, RunRecord)| {
+        let exit = record.end?.exit();
+        Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
+    };
+    over.filter_map(end).collect()
+}
+
+/// What an agent would find at its start: the runs that live, and how others ended. Nothing is taken over.
+///
+/// Fails if the processes of the machine cannot be listed. Blocks for some milliseconds.
+pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<FoundEnd>)> {
+    let services = services(dir);
+    let records = records(dir, &services, &stat::boot_id()?);
+    let found = find(dir, &records, &spared::remembered(dir, &services), &Scan::take(0)?);
+    let found = found.into_iter().map(|found| FoundRun {
+        id: found.service,
+        run: found.run,
+        pid: found.main.map(|main| main.pid),
+        spawn_hash: found.record.map(|record| record.spawn_hash),
+        since: clock.now() - stat::age(found.since),
+    });
+    let runs = found.collect::<Vec<_>>();
+    let ends = ends(records, &runs);
+    Ok((runs, ends))
 }
 
 /// Whether a process lives that carries the marker of `dir` and `run`.

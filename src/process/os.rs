@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use super::adopt::{self, Found};
 use super::end::{self, Pinned};
 use super::reap;
-use super::record::{self, RunRecord};
+use super::record;
 use super::run::{Ground, Run};
 use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, SpawnOrder, StopTree, TakeOrder};
+use crate::domain::{FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -81,13 +81,7 @@ impl OsProcesses {
     /// How the last runs of this boot ended, of services of which `runs` has none.
     pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
         let services = adopt::services(&self.ground.dir);
-        let records = adopt::records(&self.ground.dir, &services, &self.boot_id);
-        let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
-        let end = |(id, record): (ServiceId, RunRecord)| {
-            let exit = record.end?.exit();
-            Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
-        };
-        over.filter_map(end).collect()
+        adopt::ends(adopt::records(&self.ground.dir, &services, &self.boot_id), runs)
     }
 
     fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {

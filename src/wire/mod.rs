@@ -9,6 +9,7 @@ mod config;
 mod event;
 mod graph;
 mod logs;
+mod plan;
 mod ps;
 mod status;
 mod why;
@@ -22,6 +23,7 @@ pub use config::{Config, ConfigValue};
 pub use event::Event;
 pub use graph::{Edge, EdgeKind, Graph, GraphNode};
 pub use logs::LogLine;
+pub use plan::{Plan, Planned, Proposal};
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{
     Action, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status,

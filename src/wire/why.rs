@@ -194,8 +194,11 @@ fn changes(view: &ServiceView, since: Timestamp, events: &[Event], checkout: Opt
         let Some(id) = event.service.as_deref() else { continue };
         let needed = view.service.depends_on.iter().any(|dependency| dependency.id.as_str() == id);
         let text = match event.kind.as_str() {
-            "changed" if id == view.id.as_str() => format!("its definition changed: {}", event.text),
-            "changed" if needed => format!("the definition of {id}, which it needs, changed: {}", event.text),
+            "plan" | "changed" if id == view.id.as_str() || needed => match changed_fields(event) {
+                Some(fields) if needed => format!("the definition of {id}, which it needs, changed: {fields}"),
+                Some(fields) => format!("its definition changed: {fields}"),
+                None => continue,
+            },
             "started" | "exited" | "stopped" | "unhealthy" if needed => format!("{id}, which it needs: {}", event.text),
             _ => continue,
         };
@@ -205,6 +208,15 @@ fn changes(view: &ServiceView, since: Timestamp, events: &[Event], checkout: Opt
     changes.extend(moves.map(|change| Change { at: change.at, text: format!("git: {}", change.text) }));
     changes.sort_by_key(|change| change.at);
     changes
+}
+
+/// The fields of a definition that took another value; `None` if it came or went as a whole.
+fn changed_fields(event: &Event) -> Option<&str> {
+    match event.kind.as_str() {
+        // As earlier versions told it.
+        "changed" => Some(&event.text),
+        _ => event.text.split_once(": ").map(|(_, fields)| fields),
+    }
 }
 
 /// Lists the blockers of `view`, each followed by its own.

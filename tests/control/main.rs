@@ -22,7 +22,7 @@ fn two() -> Snapshot {
 fn aims(ids: &[&str]) -> Reply {
     let aim = |name: &&str| Aim { id: id(name), goal: Goal::Healthy, not_run: None };
     let aims = ids.iter().map(aim).collect();
-    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()] }))
+    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()], forecast: None }))
 }
 
 #[test]
@@ -201,7 +201,7 @@ fn an_agent_with_nothing_says_so() {
 #[test]
 fn a_yes_about_a_stranger_means_the_process_that_was_shown() {
     let agent = Agent::answering(snapshot(vec![foreign("api"), healthy("db", 7)]), |_| {
-        Reply::Answer(Ok(Accepted { aims: Vec::new(), remarks: vec!["pid 4321 has ended".to_owned()] }))
+        Reply::Answer(Ok(Accepted { remarks: vec!["pid 4321 has ended".to_owned()], ..Accepted::default() }))
     });
     let shown = "api: port 8000 is taken by pid 4321 (python3 -m http.server 8000) in /home/dev/shop, 2 h old, \
                  a run of api by the agent with the state in /home/dev/other\n";

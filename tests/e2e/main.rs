@@ -12,6 +12,7 @@ mod include;
 mod life;
 mod logs;
 mod pixsim7;
+mod plan;
 mod reload;
 mod supervision;
 mod terminal;

@@ -7,13 +7,16 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use pilotlight::cli::{
-    GraphFormat, Look, render_check, render_config, render_event, render_graph, render_ps, render_status, render_why,
+    GraphFormat, Look, render_check, render_config, render_event, render_graph, render_plan, render_ps, render_status,
+    render_why,
 };
 use pilotlight::domain::{
-    Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
+    Does, Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
 };
 use pilotlight::engine::Clock;
-use pilotlight::wire::{AgentFacts, Change, Check, Checkout, Config, Event, Graph, Process, Ps, Samples, Status, Why};
+use pilotlight::wire::{
+    AgentFacts, Change, Check, Checkout, Config, Event, Graph, Plan, Planned, Process, Ps, Samples, Status, Why,
+};
 
 use crate::sample::{
     NOW, acted, basis, define, exited, foreign, healthy, id, needs, running, snapshot, stopped, waiting, wanted,
@@ -346,6 +349,27 @@ fn events_are_one_line_each() {
     ];
     let text: String = events.iter().map(|event| render_event(event, &look(None)) + "\n").collect();
     golden("events", &text);
+}
+
+#[test]
+fn plans_tell_the_gravest_first_and_nothing_of_what_stays() {
+    let planned = |id: &str, does: Does, text: &str| Planned {
+        id: id.to_owned(),
+        does,
+        fields: Vec::new(),
+        text: text.to_owned(),
+    };
+    let mut services = vec![
+        planned("main-api", Does::Restart, "restarts: argv, env.DATABASE_URL; takes effect with it: display"),
+        planned("db", Does::None, "stays as it is"),
+        planned("search", Does::Live, "stays down; takes effect at the next start: argv"),
+        planned("worker", Does::Add, "starts after main-api (auto_start)"),
+        planned("frontend", Does::Restart, "restarts with main-api"),
+        planned("old", Does::Remove, "is stopped\u{1b}[2J and removed"),
+    ];
+    golden("plan", &render_plan(&Plan { services: services.clone(), frame: true, problems: Vec::new() }));
+    services.retain(|planned| planned.does == Does::None);
+    golden("plan-nothing", &render_plan(&Plan { services, frame: false, problems: Vec::new() }));
 }
 
 #[test]

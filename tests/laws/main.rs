@@ -7,6 +7,7 @@ mod actions;
 mod edges;
 mod foreign;
 mod life;
+mod plan;
 mod quiet;
 mod stories;
 mod touched;

@@ -78,6 +78,21 @@ fn picture() -> Snapshot {
     }
 }
 
+fn forecast() -> domain::Forecast {
+    let place = Place { file: "services.json".into(), line: 3, column: 9 };
+    let planned = |id: &str, does| domain::Planned {
+        id: crate::domain::sample::id(id),
+        does,
+        fields: vec!["argv".to_owned()],
+        text: "restarts: argv".to_owned(),
+    };
+    domain::Forecast {
+        services: domain::Does::ALL.map(|does| planned(does.as_str(), does)).to_vec(),
+        problems: [domain::Problem::error(&place, "unknown type")].into(),
+        frame: true,
+    }
+}
+
 #[tokio::test]
 async fn every_route_is_documented_and_every_documented_path_is_a_route() {
     let document = document();
@@ -109,14 +124,16 @@ async fn every_documented_path_answers_with_what_is_documented() {
                 (status, serde_json::from_str(text.lines().next().filter(|_| path.contains("events")).unwrap_or(&text)))
             } else {
                 let body = match path.as_str() {
-                    "/v1/reload" | "/v1/shutdown" => "{}",
                     "/v1/run-action" => r#"{"id": "api", "name": "seed"}"#,
                     "/v1/adopt" | "/v1/stop-foreign" => r#"{"id": "api", "stranger": "42-7"}"#,
+                    "/v1/reload" | "/v1/shutdown" | "/v1/plan" => "{}",
                     _ => r#"{"ids": ["api"]}"#,
                 };
                 let answer = world.post(path, body);
                 if path != "/v1/wait" {
-                    world.answer(super::accepted(&[("api", domain::Goal::Healthy)])).await;
+                    let accepted = super::accepted(&[("api", domain::Goal::Healthy)]);
+                    let forecast = (path == "/v1/plan").then(forecast);
+                    world.answer(accepted.map(|accepted| Accepted { forecast, ..accepted })).await;
                 }
                 let (status, body) = answer.await.unwrap();
                 (status, Ok(body))

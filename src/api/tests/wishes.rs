@@ -116,7 +116,7 @@ async fn remarks_are_passed_on() {
     let mut world = World::new(snapshot(vec![healthy("api", 7)]));
     let answer = world.post("/v1/start", r#"{"ids": ["api"]}"#);
     let remarks = vec!["db, which was stopped by the user, starts as well".to_owned()];
-    world.answer(Ok(Accepted { aims: Vec::new(), remarks: remarks.clone() })).await;
+    world.answer(Ok(Accepted { remarks: remarks.clone(), ..Accepted::default() })).await;
     assert_eq!(answer.await.unwrap().1["remarks"], json!(remarks));
 }
 

@@ -14,13 +14,13 @@ use crate::domain::{
 const MOST: usize = 8;
 
 /// The actions that run, and how the last one of each service came out.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Actions {
     running: BTreeMap<RunId, Running>,
     last: BTreeMap<ServiceId, LastAction>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Running {
     ticket: u64,
     id: ServiceId,
@@ -99,7 +99,7 @@ impl Supervisor {
             self.tell_failure(&id, &name, failure);
         }
         let answer = match &failure {
-            None => Ok(Accepted { aims: Vec::new(), remarks: vec![told] }),
+            None => Ok(Accepted { remarks: vec![told], ..Accepted::default() }),
             Some(_) => Err(Refusal::Impossible(told)),
         };
         self.effects.push(Effect::Answer { ticket, answer });

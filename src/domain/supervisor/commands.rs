@@ -7,8 +7,10 @@ use super::fleet::is_counted;
 use super::foreign::Purpose;
 use super::phase::Phase;
 use super::unit::Unit;
+use crate::domain::catalog::Reading;
 use crate::domain::{
-    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
+    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Proposal, Refusal, RunId, Selection, ServiceId,
+    Shutdown,
 };
 
 impl Supervisor {
@@ -36,6 +38,10 @@ impl Supervisor {
             }
             Command::RunAction { id, name, is_unseen } => {
                 return self.run_action(now, ticket, id, name, is_unseen).err().map(Err);
+            }
+            Command::Plan(Proposal(reading)) => {
+                let forecast = self.forecast(now, Reading::clone(&reading));
+                Ok(Accepted { forecast: Some(forecast), ..Accepted::default() })
             }
             Command::PauseNotifications(paused) => {
                 self.notices.pause(paused);

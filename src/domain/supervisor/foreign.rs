@@ -16,10 +16,10 @@ use crate::domain::{
 };
 
 /// The wishes that have not been answered yet.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Takes(Vec<Take>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Take {
     ticket: u64,
     id: ServiceId,
@@ -130,6 +130,7 @@ impl Supervisor {
                 let accepted = Accepted {
                     aims: vec![Aim { id: id.clone(), goal: goal(unit), not_run: None }],
                     remarks: rivals(&stranger.holder).into_iter().collect(),
+                    ..Accepted::default()
                 };
                 unit.take_over(now, run, &spawn, *stranger);
                 unit.probe_due(now, &mut orders);
@@ -165,7 +166,7 @@ impl Supervisor {
         let Some(take) = self.takes.remove(&Stage::Ending(run.clone())) else { return };
         let answer: Answer = if survivors.is_empty() {
             let remarks = vec![format!("pid {} has ended", take.who.pid)];
-            Ok(Accepted { aims: Vec::new(), remarks })
+            Ok(Accepted { remarks, ..Accepted::default() })
         } else {
             let pids = survivors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             Err(Refusal::Impossible(format!("can't be killed: pid {pids}")))

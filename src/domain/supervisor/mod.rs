@@ -7,6 +7,7 @@
 mod actions;
 mod commands;
 mod fleet;
+mod forecast;
 mod foreign;
 mod generation;
 mod health;
@@ -45,7 +46,7 @@ use super::{
 };
 
 /// Everything that is known, and what follows from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Supervisor {
     ids: RunIds,
     ledger: Ledger,
@@ -451,7 +452,7 @@ impl Supervisor {
 }
 
 /// Orders to read the sources, by their numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reads {
     ordered: u64,
     answered: u64,
@@ -460,7 +461,7 @@ struct Reads {
 }
 
 /// When which unit has something to do by itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Deadlines {
     of: BTreeMap<ServiceId, Moment>,
     sorted: BTreeSet<(Moment, ServiceId)>,

@@ -32,7 +32,7 @@ const FLAPS: usize = 4;
 const FLAP_WINDOW: Duration = Duration::from_secs(600);
 
 /// What has been told, and what is about to be.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Board {
     paused: bool,
     muted: BTreeMap<ServiceId, Moment>,
@@ -46,7 +46,7 @@ pub struct Board {
 }
 
 /// What is known of one service that is or was in trouble.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Track {
     /// Since when it has been in a trouble that is not told yet.
     pending: Option<Moment>,
@@ -72,7 +72,7 @@ enum Told {
     Silently,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sources {
     seen: Arc<[Problem]>,
     errors: Vec<Problem>,
