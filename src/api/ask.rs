@@ -1,4 +1,4 @@
-//! Wishes: start, stop, restart, enable, disable, reset, reload, wait, shutdown.
+//! Wishes: start, stop, restart, adopt, stop a stranger, enable, disable, reset, reload, wait, shutdown.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -9,8 +9,8 @@ use super::backstage::Backstage;
 use super::failure::{bad_request, refused};
 use super::known::find;
 use super::wait::until_settled;
-use crate::domain::{Accepted, Aim, Command, Goal, Selection, ServiceId, Shutdown};
-use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, ShutdownWish, Wait, Wish};
+use crate::domain::{Accepted, Aim, Command, Goal, ProcessId, Selection, ServiceId, Shutdown};
+use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, RunAction, ShutdownWish, StrangerWish, Wait, Wish};
 
 /// `POST /v1/start`.
 pub async fn start(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
@@ -25,6 +25,25 @@ pub async fn stop(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
 /// `POST /v1/restart`.
 pub async fn restart(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
     wish(&backstage, &body, Command::Restart).await
+}
+
+/// `POST /v1/adopt`.
+pub async fn adopt(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_for_stranger(&backstage, &body, |id, stranger| Command::Adopt { id, stranger }).await
+}
+
+/// `POST /v1/stop-foreign`: answers when the stranger is gone.
+pub async fn stop_foreign(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_for_stranger(&backstage, &body, |id, stranger| Command::StopStranger { id, stranger }).await
+}
+
+/// `POST /v1/run-action`: answers when the action has ended.
+pub async fn run_action(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    let RunAction { id, name } = parse(&body)?;
+    let id = known_one(id, &backstage).await?;
+    let command = Command::RunAction { id, name, is_unseen: false };
+    let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks }))
 }
 
 /// `POST /v1/enable`.
@@ -85,6 +104,23 @@ async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Comm
     }
 }
 
+async fn wish_for_stranger(
+    backstage: &Backstage,
+    body: &[u8],
+    command: fn(ServiceId, ProcessId) -> Command,
+) -> Result<Json<Done>, Failure> {
+    let StrangerWish { id, stranger, wait, timeout } = parse(body)?;
+    let timeout = wire::span(timeout).map_err(bad_request)?;
+    let stranger = stranger.parse().map_err(|error: String| bad_request(error))?;
+    let id = known_one(id, backstage).await?;
+    let Accepted { aims, remarks, .. } = backstage.engine.command(command(id, stranger)).await.map_err(refused)?;
+    if wait {
+        until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
+    } else {
+        Ok(Json(Done { services: Vec::new(), remarks }))
+    }
+}
+
 async fn wish_only(
     backstage: &Backstage,
     body: &[u8],
@@ -95,6 +131,11 @@ async fn wish_only(
     let command = command(Selection::Ids(ids));
     let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
     Ok(Json(Done { services: Vec::new(), remarks }))
+}
+
+async fn known_one(id: String, backstage: &Backstage) -> Result<ServiceId, Failure> {
+    let ids = known(&[id], backstage).await?;
+    ids.into_iter().next().ok_or_else(|| bad_request("id is empty: name a service"))
 }
 
 /// The ids of a request, all of which must be services; there must be one at least.

@@ -22,8 +22,9 @@ use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
 use crate::logs::DiskLogs;
 use crate::notify::{DesktopNotifier, OpenLog};
 use crate::observe::{Observer, TreeMeters, Usage};
+use crate::open::{Opener, Target, find_opener};
 use crate::probe::NetProbes;
-use crate::process::OsProcesses;
+use crate::process::{OsActions, OsProcesses};
 use crate::sources::{DiskSources, Reader};
 use crate::state::{AgentFile, AgentRecord, DiskStore, Instance, Kept};
 use crate::watch::{FileWatch, FolderWatch};
@@ -118,7 +119,7 @@ impl Agent<'_> {
         let journal = Arc::new(store.journal(dir.clone()));
         let opener = match face {
             Face::None => None,
-            Face::Tray | Face::TrayLater => tray::find_opener(std::env::var_os("PATH")),
+            Face::Tray | Face::TrayLater => find_opener(std::env::var_os("PATH")),
         };
         let watch = FolderWatch::start(&project.location.folder, inbox.clone());
         let reader =
@@ -127,6 +128,7 @@ impl Agent<'_> {
             processes: Box::new(processes),
             probes: Box::new(NetProbes::new(inbox.clone(), outputs(dir.clone()))),
             meters: Box::new(TreeMeters::new(inbox.clone())),
+            actions: Box::new(OsActions::new(inbox.clone(), dir.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
             files: Box::new(FileWatch::new(inbox.clone())),
             store: Box::new(store),
@@ -226,7 +228,7 @@ fn greet(project: &Project, face: Face) {
 }
 
 /// What the tray needs beside the engine.
-fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>, is_there: Arc<AtomicBool>) -> tray::Desk {
+fn desk(project: &Project, dir: &StateDir, opener: Option<Opener>, is_there: Arc<AtomicBool>) -> tray::Desk {
     let places = tray::Places {
         sources: project.location.folder.clone(),
         drop_ins: project.location.drop_ins.clone(),
@@ -249,10 +251,10 @@ fn desk(project: &Project, dir: &StateDir, opener: Option<tray::Opener>, is_ther
     tray::Desk { places, opener, sampler: Some(Box::new(sampler)), is_there }
 }
 
-fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {
+fn open_log(opener: Option<Opener>, dir: &StateDir) -> Option<OpenLog> {
     let dir = dir.clone();
     let opener = opener?;
-    Some(Arc::new(move |id: &ServiceId| opener(&tray::Target::Path(dir.log(id)))))
+    Some(Arc::new(move |id: &ServiceId| opener(&Target::Path(dir.log(id)))))
 }
 
 /// The machine's age, without its sleep: before that no process can have begun.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod backstage;
+mod complete;
 mod console;
 mod plan;
 mod project;
@@ -19,6 +20,9 @@ use project::Project;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    if let Some(exit) = complete::complete() {
+        return exit;
+    }
     let Invocation { global, command } = cli::parse();
     let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {
@@ -38,7 +42,11 @@ pub fn main() -> ExitCode {
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Logs(logs) => match project.state(&global) {
-            Ok(place) => cli::logs(&logs, &place.dir, &project.defined()).into(),
+            Ok(place) => {
+                let defined = project.defined();
+                project::written_elsewhere(&logs.ids, &defined, &place.dir).iter().for_each(|text| cli::remark(text));
+                cli::logs(&logs, &place.dir, &defined).into()
+            }
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Check(check) => project.check(&check).into(),

@@ -5,6 +5,7 @@
 
 mod args;
 mod client;
+mod confirm;
 mod exit;
 mod logs;
 mod offline;
@@ -13,12 +14,13 @@ mod render;
 mod unix;
 
 pub use args::{
-    Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, Targets, WaitFor, parse,
+    Adopt, Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, RunAction, Stop,
+    Targets, WaitFor, parse,
 };
 pub use client::{Control, client, client_on};
 pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
-pub use offline::{check, completions, refuse, schema};
+pub use offline::{COMPLETION_VARIABLE, check, command, completions, refuse, remark, schema};
 pub use plan::{plan, refuse_file};
 pub use render::{
     Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_plan,

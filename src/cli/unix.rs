@@ -1,5 +1,6 @@
-//! What the client makes sure of before it trusts a socket.
+//! What the client makes sure of before it trusts a socket, and how it tells files apart.
 
+use std::fs::Metadata;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -17,4 +18,14 @@ pub fn is_private(path: &Path) -> io::Result<()> {
     }
     let text = format!("{} is not a folder that only you can enter", folder.display());
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+/// What tells the file at `path` apart from others that have had or will have its name, while it is there.
+pub fn inode(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|metadata| inode_of(&metadata))
+}
+
+/// The same of an open file.
+pub fn inode_of(metadata: &Metadata) -> u64 {
+    metadata.ino()
 }

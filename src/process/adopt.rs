@@ -67,7 +67,14 @@ pub(super) fn find(
             });
         }
     }
-    for (run, processes) in marked(dir, scan) {
+    // Somebody who was taken over may have been begun as an earlier run of ours, and carry that one's marker.
+    let taken: Vec<Identity> = found
+        .iter()
+        .filter(|found| found.record.as_ref().is_some_and(|record| record.stranger))
+        .flat_map(|found| scan.lineage(found.main, &[]))
+        .collect();
+    for (run, mut processes) in marked(dir, scan) {
+        processes.retain(|process| !taken.contains(&process.stat.identity));
         if !spared.contains(&run)
             && found.iter().all(|found| found.run.as_str() != run)
             && let Some(one) = by_marker(&run, &processes, records)
@@ -118,7 +125,9 @@ pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
 fn marked<'a>(dir: &StateDir, scan: &'a Scan) -> BTreeMap<String, Vec<&'a Process>> {
     let mut runs: BTreeMap<String, Vec<&Process>> = BTreeMap::new();
     for process in scan.others().filter(|process| process.stat.identity.pid > 1) {
-        if let Some(marker) = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str())) {
+        if let Some(marker) = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str()))
+            && !marker.run.is_action()
+        {
             runs.entry(marker.run.as_str().to_owned()).or_default().push(process);
         }
     }

@@ -7,12 +7,15 @@
 //!
 //! What proves that a process belongs to a run: it is the process of the record (pid, start time and boot), it
 //! carries the run's marker in its environment, it is in the session of one that is proven, or it descends from one.
-//! Nothing else is ever signalled. What a stop has left running (`spared`) is no longer of any run, although it goes on
-//! to carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
+//! Nothing else is ever signalled, but a stranger that the user has named and said yes to (`stranger`), with what is
+//! known to descend from it. What a stop has left running (`spared`) is no longer of any run, although it goes on to
+//! carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
 //! receiver, or the leader of its group (before Linux 6.9 a group is named by its leader's number while that lives).
 //!
 //! It does not decide when anything starts or ends, does not restart, does not rotate logs, and probes nothing.
 
+#[cfg(target_os = "linux")]
+mod action;
 #[cfg(target_os = "linux")]
 mod adopt;
 #[cfg(target_os = "linux")]
@@ -37,10 +40,14 @@ mod spawn;
 #[cfg(target_os = "linux")]
 mod stat;
 #[cfg(target_os = "linux")]
+mod stranger;
+#[cfg(target_os = "linux")]
 mod tree;
 #[cfg(target_os = "linux")]
 mod worker;
 
+#[cfg(target_os = "linux")]
+pub use action::OsActions;
 #[cfg(target_os = "linux")]
 pub use adopt::peek;
 #[cfg(target_os = "linux")]

@@ -16,7 +16,7 @@ use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree};
+use crate::domain::{FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -47,7 +47,7 @@ impl OsProcesses {
         let mut tasks = JoinSet::new();
         tasks.spawn_local(reap::reap(reap::become_reaper()?, Rc::clone(&ground)));
         let (orders, given) = mpsc::unbounded_channel();
-        let worker = Worker::new(Rc::clone(&ground), boot_id.clone());
+        let worker = Worker::new(Rc::clone(&ground), &boot_id, clock);
         tasks.spawn_local(worker.work(given));
         Ok(Self { ground, clock, boot_id, orders, tasks })
     }
@@ -114,6 +114,10 @@ impl OsProcesses {
 impl Processes for OsProcesses {
     fn spawn(&mut self, order: SpawnOrder) {
         self.order(Order::Spawn(order));
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        self.order(Order::Take(order));
     }
 
     fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {

@@ -37,6 +37,9 @@ pub struct RunRecord {
     pub since: String,
     /// How much had been written to the log then, in bytes since its beginning: what is rotated away counts, too.
     pub log_offset: u64,
+    /// Whether somebody else began it, and it was taken over: then it writes not to the service's log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
     /// How its main process ended; absent as long as no agent has seen that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -86,6 +89,7 @@ impl RunRecord {
             spawn_hash,
             since: now(),
             log_offset,
+            stranger: false,
             end: None,
         }
     }

@@ -104,7 +104,7 @@ fn open_log(path: &Path) -> io::Result<File> {
 }
 
 /// Inherited, then shared, then its own, then the marker: the later wins.
-fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsString> {
+pub(super) fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> =
         std::env::vars_os().filter(|(name, _)| !OURS_ALONE.iter().any(|ours| name == ours)).collect();
     // What is inherited is true of the agent only, and is believed by some instead of asking the system.
@@ -144,7 +144,7 @@ fn add_own_folder(environment: &mut BTreeMap<OsString, OsString>) {
 
 /// Gives the child a session of its own, and nothing of what we have changed or been handed.
 #[allow(unsafe_code)]
-fn detach(command: &mut Command) {
+pub(super) fn detach(command: &mut Command) {
     let in_child = || {
         rustix::process::setsid()?;
         // SAFETY: between fork and exec in a process that may have had other threads; every call here is on the list

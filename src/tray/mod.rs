@@ -6,10 +6,8 @@
 mod bus;
 mod icon;
 mod model;
-mod opener;
 mod sni;
 
 pub use bus::is_desktop;
 pub use model::{Choice, Cost, Costs, Item, ItemKind, Key, Part, Places, Target, TrayModel};
-pub use opener::{Opener, find_opener};
 pub use sni::{Desk, Sampler, run};

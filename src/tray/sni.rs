@@ -17,9 +17,9 @@ use zbus::fdo::DBusProxy;
 use super::bus::Arrival;
 use super::icon;
 use super::model::{Choice, Costs, Item, ItemKind, Places, TrayModel};
-use super::opener::Opener;
 use crate::domain::Snapshot;
 use crate::engine::Handle;
+use crate::open::Opener;
 
 /// The name of whoever keeps the list of tray items.
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, LastExit, timestamp, word};
-use crate::domain::{HealthState, Light, ProcessState, RunId, ServiceView, Snapshot};
+use super::{Event, Foreign, LastExit, timestamp, word};
+use crate::domain::{self, ActionState, HealthState, Light, ProcessState, RunId, ServiceView, Snapshot};
 use crate::engine::Clock;
 
 /// Everything that `why` tells.
@@ -57,6 +57,10 @@ pub struct Why {
     /// What its last run left running when it ended, as far as this agent has seen it.
     #[serde(default)]
     pub spared: Vec<Spared>,
+    /// Who has its port instead, while `process` is `foreign`.
+    pub foreign: Option<Foreign>,
+    /// The action that was run for it last.
+    pub last_action: Option<LastAction>,
 }
 
 /// A process that was left when its run ended.
@@ -66,6 +70,30 @@ pub struct Spared {
     pub pid: u32,
     /// Its command line.
     pub command: String,
+}
+
+/// How the last action of a service came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastAction {
+    /// Its name.
+    pub name: String,
+    /// `running`, `done` or `failed`.
+    pub state: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl LastAction {
+    fn of(last: &domain::LastAction, clock: &Clock) -> Self {
+        let (state, error) = match &last.state {
+            ActionState::Running => ("running", None),
+            ActionState::Done => ("done", None),
+            ActionState::Failed(error) => ("failed", Some(error.clone())),
+        };
+        Self { name: last.name.clone(), state: state.to_owned(), at: timestamp(clock.wall(last.at)), error }
+    }
 }
 
 /// Something that has changed.
@@ -122,7 +150,7 @@ impl Why {
             process: view.process,
             health: view.health,
             light: view.light,
-            reason: view.reason.clone(),
+            reason: view.reason_at(clock.now()).into_owned(),
             since: timestamp(clock.wall(view.since)),
             pid: view.pid,
             restarts: view.restarts,
@@ -135,6 +163,8 @@ impl Why {
             checkout,
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
             spared: view.spared.iter().map(|left| Spared { pid: left.pid, command: left.command.clone() }).collect(),
+            foreign: view.foreign.as_ref().map(|holder| Foreign::of(holder, clock)),
+            last_action: view.last_action.as_ref().map(|last| LastAction::of(last, clock)),
         }
     }
 }

@@ -18,7 +18,9 @@ use pilotlight::wire::{
     AgentFacts, Change, Check, Checkout, Config, Event, Graph, Plan, Planned, Process, Ps, Samples, Status, Why,
 };
 
-use crate::sample::{NOW, basis, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
+use crate::sample::{
+    NOW, acted, basis, define, exited, foreign, healthy, id, needs, running, snapshot, stopped, waiting, wanted,
+};
 
 /// 2026-01-09 14:03:20 UTC, which is what all times are counted back from.
 const TODAY: i64 = 1_767_967_400;
@@ -69,6 +71,7 @@ fn why_of(name: &str, picture: &Snapshot, lines: Option<&[&str]>, changed: Optio
     why.changed = changed.map(|texts| texts.iter().map(change).collect());
     settle(&mut why.since, &clock);
     why.last_exit.iter_mut().for_each(|last| settle(&mut last.at, &clock));
+    why.last_action.iter_mut().for_each(|last| settle(&mut last.at, &clock));
     why.next_try.iter_mut().for_each(|at| settle(at, &clock));
     why
 }
@@ -276,6 +279,17 @@ fn why_something_is_well_or_unhealthy_or_off() {
     golden("why-healthy", &render_why(&why_of("db", &busy(), Some(&["ready"]), Some(&[])), &look(None)));
     golden("why-unhealthy", &render_why(&why_of("generation-api", &busy(), None, None), &look(None)));
     golden("why-off", &render_why(&why_of("search", &busy(), None, None), &look(None)));
+}
+
+#[test]
+fn why_a_stranger_has_the_port() {
+    golden("why-foreign", &render_why(&why_of("shop", &snapshot(vec![foreign("shop")]), None, None), &look(None)));
+}
+
+#[test]
+fn why_an_action_failed() {
+    let picture = snapshot(vec![acted(healthy("api", 7), "seed")]);
+    golden("why-action", &render_why(&why_of("api", &picture, None, None), &look(None)));
 }
 
 #[test]

@@ -230,6 +230,8 @@ pub struct Strays {
 struct Stray {
     id: ServiceId,
     run: RunId,
+    /// Whether it is no run of ours, but a process on its port that the user wants to be gone.
+    is_stranger: bool,
     deadline: Moment,
     is_killed: bool,
     is_beyond_us: bool,
@@ -252,14 +254,33 @@ impl Strays {
     }
 
     fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term, tree: StopTree::All });
-        self.ending.push(Stray {
-            id: found.id,
-            run: found.run,
-            deadline: now + STRAY_PATIENCE,
-            is_killed: false,
-            is_beyond_us: false,
-        });
+        self.ask_to_end(now, found.id, found.run, STRAY_PATIENCE, false, effects);
+    }
+
+    /// Ends a stranger that had the port of `id`, as the run that it has been taken as.
+    pub fn end_stranger(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        run: RunId,
+        patience: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.ask_to_end(now, id, run, patience, true, effects);
+    }
+
+    fn ask_to_end(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        run: RunId,
+        patience: Duration,
+        is_stranger: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Ask { run: run.clone(), signal: Signal::Term, tree: StopTree::All });
+        let deadline = now + patience;
+        self.ending.push(Stray { id, run, is_stranger, deadline, is_killed: false, is_beyond_us: false });
     }
 
     /// Services of which a run is kept for a definition that can't be read.
@@ -281,9 +302,13 @@ impl Strays {
         !self.found.is_empty() || self.ending.iter().any(|stray| !stray.is_beyond_us)
     }
 
-    /// Services of which an earlier run still ends.
-    pub fn services(&self) -> Vec<ServiceId> {
-        self.ending.iter().map(|stray| stray.id.clone()).collect()
+    /// Services that can't start because something still ends, and what: fits behind "it".
+    pub fn services(&self) -> Vec<(ServiceId, &'static str)> {
+        let told = |stray: &Stray| match stray.is_stranger {
+            true => "has a stranger on its port that is still ending",
+            false => "has an earlier run that is still ending",
+        };
+        self.ending.iter().map(|stray| (stray.id.clone(), told(stray))).collect()
     }
 
     /// The same without those that could not even be killed: for them nobody waits.

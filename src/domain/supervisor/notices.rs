@@ -302,7 +302,7 @@ impl Board {
         if loud.len() < BURST {
             for view in loud {
                 let flaps = self.tracks.get(&view.id).is_some_and(|track| track.is_flapping(now));
-                notices.push(trouble(&view, snapshot, flaps));
+                notices.push(trouble(now, &view, snapshot, flaps));
             }
             return;
         }
@@ -417,7 +417,7 @@ fn has_troubled_need(view: &ServiceView, snapshot: &Snapshot) -> bool {
     false
 }
 
-fn trouble(view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
+fn trouble(now: Moment, view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
     let name = &view.service.display.name;
     let title = match view.process {
         ProcessState::Failed => format!("{name} has failed"),
@@ -433,7 +433,7 @@ fn trouble(view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
         | ProcessState::Backoff
         | ProcessState::Completed => format!("{name} is unhealthy"),
     };
-    let mut body = view.reason.clone();
+    let mut body = view.reason_at(now).into_owned();
     if let Some(first) = view.first_cause.as_ref().filter(|first| !view.reason.contains(first.as_str())) {
         body = format!("{body}\nAt first: {first}");
     }

@@ -22,7 +22,7 @@ use pilotlight::engine::ports::Inbox;
 
 pub use self::logs::Log;
 pub use self::notifier::Desktop;
-pub use self::processes::{Aside, Behaviour, Child, Spawning};
+pub use self::processes::{Aside, Behaviour, Child, Spawning, stranger_on};
 use self::sources::UnderWay;
 pub use self::sources::reading;
 

@@ -2,40 +2,66 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use super::model::Target;
+use super::Target;
 
 /// Opens things; returns at once, and says in the log if it could not.
 pub type Opener = Arc<dyn Fn(&Target) + Send + Sync>;
 
 /// The user's opener (`xdg-open`, else `gio open`), if `search_path` (as `$PATH`) has one.
 pub fn find_opener(search_path: Option<OsString>) -> Option<Opener> {
-    let search_path = search_path?;
-    let find =
-        |name: &str| env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| is_program(path));
-    let (program, argument) = match (find("xdg-open"), find("gio")) {
-        (Some(xdg_open), _) => (xdg_open, None),
-        (None, Some(gio)) => (gio, Some("open")),
-        (None, None) => return None,
-    };
-    let setsid = find("setsid");
+    let program = Program::find(search_path)?;
     Some(Arc::new(move |target| {
+        if let Err(error) = program.open(target) {
+            tracing::warn!("{error}");
+        }
+    }))
+}
+
+/// The program that opens what it is given with whatever the user has chosen for that.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    argument: Option<&'static str>,
+    setsid: Option<PathBuf>,
+}
+
+impl Program {
+    /// `xdg-open`, else `gio open`, if `search_path` (as `$PATH`) has one.
+    pub fn find(search_path: Option<OsString>) -> Option<Self> {
+        let search_path = search_path?;
+        let find =
+            |name: &str| env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| is_program(path));
+        let (path, argument) = match (find("xdg-open"), find("gio")) {
+            (Some(xdg_open), _) => (xdg_open, None),
+            (None, Some(gio)) => (gio, Some("open")),
+            (None, None) => return None,
+        };
+        Some(Self { path, argument, setsid: find("setsid") })
+    }
+
+    /// Opens `target`, and returns at once.
+    ///
+    /// # Errors
+    /// If the program can't be started; what it makes of the target is not known.
+    pub fn open(&self, target: &Target) -> io::Result<()> {
         let what: OsString = match target {
             Target::Path(path) => existing(path).into(),
             Target::Url(url) => url.into(),
         };
-        let mut command = apart(setsid.as_deref(), &program);
-        command.args(argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match command.spawn() {
-            Ok(child) => reap(child),
-            Err(error) => tracing::warn!("failed to open {}: {error}", what.to_string_lossy()),
-        }
-    }))
+        let mut command = apart(self.setsid.as_deref(), &self.path);
+        command.args(self.argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("failed to open {}: {error}", what.to_string_lossy()))
+        };
+        command.spawn().map(reap).map_err(failed)
+    }
 }
 
 /// `program` in a session of its own (without the system's `setsid`, a process group of its own), so that neither a
