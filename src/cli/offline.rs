@@ -42,6 +42,14 @@ pub fn completions(shell: Shell) -> Exit {
     }
 }
 
+/// Prints the JSON Schema of a source.
+pub fn schema() -> Exit {
+    match show(&mut anstream::stdout(), SCHEMA) {
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
+}
+
 fn script(shell: Shell) -> String {
     let mut script = Vec::new();
     let shells = Shells::builtins();
@@ -51,14 +59,6 @@ fn script(shell: Shell) -> String {
             completer.write_registration(COMPLETION_VARIABLE, "pilotlight", "pilotlight", "pilotlight", &mut script);
     }
     String::from_utf8_lossy(&script).into_owned()
-}
-
-/// Prints the JSON Schema of a source.
-pub fn schema() -> Exit {
-    match show(&mut anstream::stdout(), SCHEMA) {
-        Ok(()) => Exit::Done,
-        Err(unmet) => unmet.tell(&mut anstream::stderr()),
-    }
 }
 
 /// Says on stderr why something can't be done, with advice, and gives `exit` back.

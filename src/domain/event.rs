@@ -159,6 +159,8 @@ pub enum Command {
     Reset(Selection),
     /// Read everything again.
     Reload,
+    /// Tell what would happen if the sources were like this; nothing is done.
+    Plan(Proposal),
     /// Take the stranger on this service's port as its run.
     Adopt {
         /// The service.
@@ -182,8 +184,6 @@ pub enum Command {
         /// Whether whoever wishes it sees no answer, so that a failure has to be told by a notification.
         is_unseen: bool,
     },
-    /// Tell what would happen if the sources were like this; nothing is done.
-    Plan(Proposal),
     /// Show no notifications until told otherwise.
     PauseNotifications(bool),
     /// Show no notifications of this service for a while.

@@ -48,6 +48,7 @@ mod worker;
 
 #[cfg(target_os = "linux")]
 pub use action::OsActions;
+#[cfg(target_os = "linux")]
 pub use adopt::peek;
 #[cfg(target_os = "linux")]
 pub use os::OsProcesses;

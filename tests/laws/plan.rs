@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Command, Does, Event, Exit, Forecast, Light, Planned, ProcessState, Proposal, RunIds, Selection, ServiceId,
-    Supervisor,
+    Command, Does, Event, Exit, Forecast, FoundRun, Light, Planned, ProcessState, Proposal, RunId, RunIds, Selection,
+    ServiceId, Supervisor,
 };
 use proptest::prelude::*;
 
@@ -206,12 +206,17 @@ fn with_no_agent_it_is_what_one_would_do_at_its_start() {
     change(&mut world, "new", r#"{"command": "new", "auto_start": true}"#);
     change(&mut world, "idle", r#"{"command": "idle"}"#);
     let pid = world.pid("db").expect("it runs");
-    let (runs, ends) = (world.find_runs(), Vec::new());
+    change(&mut world, "left", r#"{"command": "left", "auto_start": true}"#);
+    let (mut runs, ends) = (world.find_runs(), Vec::new());
+    let run = RunId::new("r-left").of_step();
+    runs.push(FoundRun { id: ServiceId::new("left").unwrap(), run, pid: Some(7), spawn_hash: None, since: world.now });
     let mut supervisor = Supervisor::new(RunIds::new("plan"));
     supervisor.handle(world.now, Event::Found { runs, ends, intent: world.intent.clone() });
     let reading = world.on_disk("a plan".to_owned(), 0);
     let plan = supervisor.forecast(world.now, reading);
     assert_plan(&plan, "db", Does::None, &[], &format!("goes on as pid {pid}"));
+    let text = "waits: it has an earlier run that is still ending";
+    assert_plan(&plan, "left", Does::Add, &[], text);
     let web = world.pid("web").expect("it runs");
     assert_plan(&plan, "web", Does::Restart, &[], &format!("restarts: pid {web} is not what is defined now"));
     assert_plan(&plan, "new", Does::Add, &[], "starts (auto_start)");

@@ -236,12 +236,11 @@ impl Side<'_> {
         match self.verdict.blocked_by.as_slice() {
             [] => format!("starts ({by})"),
             [first, ..] if self.verdict.held => format!("waits: {} {}", first.id, first.reason),
+            // Something of its own still ends.
+            [first, ..] if first.id == self.unit.service.id => format!("waits: it {}", first.reason),
             blockers => {
-                let needed = blockers.iter().map(|blocker| blocker.id.as_str());
-                match needed.filter(|id| *id != self.unit.service.id.as_str()).collect::<Vec<_>>().join(", ") {
-                    needed if needed.is_empty() => format!("starts when an earlier run of it has ended ({by})"),
-                    needed => format!("starts after {needed} ({by})"),
-                }
+                let needed = blockers.iter().map(|blocker| blocker.id.as_str()).collect::<Vec<_>>().join(", ");
+                format!("starts after {needed} ({by})")
             }
         }
     }

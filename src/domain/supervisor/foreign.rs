@@ -130,7 +130,7 @@ impl Supervisor {
                 let accepted = Accepted {
                     aims: vec![Aim { id: id.clone(), goal: goal(unit), not_run: None }],
                     remarks: rivals(&stranger.holder).into_iter().collect(),
-                    ..Accepted::default()
+                    forecast: None,
                 };
                 unit.take_over(now, run, &spawn, *stranger);
                 unit.probe_due(now, &mut orders);
