@@ -16,7 +16,7 @@ use pilotlight::domain::{
     Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, Part, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::engine::ports::{Files, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
+use pilotlight::engine::ports::{Actions, Files, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
 pub use fakes::{Aside, Behaviour, Spawning, reading, stranger_on};
@@ -28,8 +28,6 @@ pub struct World {
     facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
     pub answers: BTreeMap<u64, Answer>,
-    /// The actions that were ordered; who tells the story ends them.
-    pub actions: Vec<RunId>,
     /// The strangers that the user has named, with the service on whose port they are.
     named: BTreeSet<(ServiceId, u32, u64)>,
     pub exited: bool,
@@ -80,7 +78,6 @@ impl World {
             facts,
             supervisor: Supervisor::new(RunIds::new("0")),
             answers: BTreeMap::new(),
-            actions: Vec::new(),
             named: BTreeSet::new(),
             exited: false,
             spawns: BTreeMap::new(),
@@ -301,9 +298,7 @@ impl World {
         match effect {
             Effect::ReadSources { cause, order } => self.machine.read(cause, order),
             Effect::Spawn(order) => self.spawn(order),
-            Effect::RunAction(order) => {
-                self.actions.push(order.run);
-            }
+            Effect::RunAction(order) => Actions::run(&mut self.machine, order),
             Effect::Take(order) => {
                 let named = (order.id.clone(), order.stranger.pid, order.stranger.start);
                 assert!(self.named.contains(&named), "a stranger is taken that nobody has named: {order:?}");
