@@ -75,7 +75,7 @@ impl Supervisor {
             return Err(Refusal::Impossible("the agent is ending".to_owned()));
         }
         let unit = self.known(&id)?;
-        let stranger = stranger_of(unit).ok_or_else(|| nobody(&id))?;
+        let stranger = unit.phase.stranger().ok_or_else(|| nobody(&id))?;
         match unit.service.kind {
             Kind::Process(_) => check(&stranger.holder, who)?,
             Kind::External | Kind::Detached | Kind::Settings => return Err(nobody(&id)),
@@ -230,23 +230,6 @@ fn hand_over(unit: &mut Unit, who: ProcessId, run: &RunId) -> Result<Option<(Arc
             unit.phase = other;
             Err(nobody(&unit.service.id))
         }
-    }
-}
-
-fn stranger_of(unit: &Unit) -> Option<&Stranger> {
-    match &unit.phase {
-        Phase::Foreign(stranger) => Some(stranger),
-        Phase::Spawning(attempt) => attempt.stranger.as_deref(),
-        Phase::Idle
-        | Phase::Rested
-        | Phase::Completed
-        | Phase::Failed(_)
-        | Phase::Backoff(_)
-        | Phase::Preparing(_)
-        | Phase::Prepared(_)
-        | Phase::Up(_)
-        | Phase::Stopping(_)
-        | Phase::Watching(..) => None,
     }
 }
 

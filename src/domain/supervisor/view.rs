@@ -55,20 +55,7 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
         counted: is_counted(unit),
         // Whoever keeps the actions adds it.
         last_action: None,
-        foreign: match &unit.phase {
-            Phase::Foreign(stranger) => Some(stranger.holder.clone()),
-            Phase::Spawning(attempt) => attempt.stranger.as_ref().map(|stranger| stranger.holder.clone()),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Preparing(_)
-            | Phase::Prepared(_)
-            | Phase::Up(_)
-            | Phase::Stopping(_)
-            | Phase::Watching(..) => None,
-        },
+        foreign: unit.phase.stranger().map(|stranger| stranger.holder.clone()),
     }
 }
 
