@@ -177,13 +177,13 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
 
     let restarted = desk.ok(&["restart", "a"]);
     assert_eq!(restarted, "note: changes of a wait to be applied: what is in use goes on to count\na is healthy\n");
-    assert_eq!(arguments(&desk, "a"), "sleep\01000\0");
+    assert_eq!(arguments(&desk, "a"), "sleep 1000");
 
     desk.remove("services.d/c.json");
     desk.until("only the change of a waits", || desk.status()["waiting"]["services"] == json!(["a"]));
     let told = desk.ok(&["reload"]);
     assert!(told.starts_with("note: applied: a is spawned differently (argv)\n"), "{told}");
-    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep\02000\0");
+    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep 2000");
     assert_eq!(desk.pids()["b"], before["b"]);
     assert!(desk.status()["waiting"].is_null());
     let events = desk.ok(&["events"]);
@@ -194,7 +194,7 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
     desk.save("services.d/a.json", &sleeper("3000"));
     desk.until("it waits", || !desk.status()["waiting"].is_null());
     desk.save("services.json", "{}");
-    desk.until("the word that is gone applies it", || arguments(&desk, "a") == "sleep\03000\0");
+    desk.until("the word that is gone applies it", || arguments(&desk, "a") == "sleep 3000");
 }
 
 #[test]
@@ -206,15 +206,16 @@ fn what_waits_is_applied_by_the_start_of_the_next_agent() {
     desk.until("it runs", || desk.pids().len() == 1);
     desk.save("services.d/a.json", &sleeper("2000"));
     desk.until("it waits", || !desk.status()["waiting"].is_null());
-    assert_eq!(arguments(&desk, "a"), "sleep\01000\0");
+    assert_eq!(arguments(&desk, "a"), "sleep 1000");
     desk.kill_agent();
     desk.start_agent();
-    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep\02000\0");
+    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep 2000");
     assert!(desk.status()["waiting"].is_null());
 }
 
 /// The command line of a service's main process; empty while there is none.
 fn arguments(desk: &Desk, id: &str) -> String {
     let pid = &desk.service(id)["pid"];
-    std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default()
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.trim_end_matches('\0').replace('\0', " ")
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use pilotlight::domain::catalog::Content;
 use pilotlight::domain::{
-    Accepted, Command, Does, Exit, Forecast, Kind, Light, Planned, ProcessState, Selection, Service, ServiceId,
-    Severity,
+    Accepted, Command, Does, Event, Exit, Forecast, Kind, Light, Place, Planned, Problem, ProcessState, Selection,
+    Service, ServiceId, Severity,
 };
 use proptest::prelude::*;
 
@@ -236,6 +237,18 @@ fn a_main_file_that_is_gone_or_broken_does_not_say_auto() {
 }
 
 #[test]
+fn a_main_file_that_is_not_to_be_trusted_any_more_is_told_at_once_and_does_not_say_auto() {
+    let mut world = running();
+    let before = pids(&world);
+    let mut reading = world.on_disk("a test".to_owned(), 0);
+    let place = Place::whole(&"services.json".into());
+    reading.files[0].content = Content::Refused(Problem::error(&place, "it is another user's"));
+    world.tell(Event::SourcesRead(reading));
+    assert_eq!(waiting(&world), Some("groups or agent settings changed"));
+    assert_eq!((world.snapshot().problems.len(), pids(&world)), (1, before));
+}
+
+#[test]
 fn mistakes_are_told_at_once_and_what_is_in_use_goes_on() {
     let mut world = running();
     let before = pids(&world);
@@ -306,14 +319,11 @@ fn manual() -> Play {
 
 /// Makes every source good that others need or that is broken: what is not valid costs each world what it was before.
 fn make_valid(play: &mut Play) {
-    for at in 0..SERVICES.len() {
-        let is_needed = SERVICES.iter().any(|(_, text)| text.contains(&format!("\"{}\"", SERVICES[at].0)));
-        match play.world.disk.get(&file(at)) {
-            None if !is_needed => {}
-            None | Some(_) => {
-                let text = play.text(at);
-                play.world.disk.insert(file(at), text);
-            }
+    for (at, (id, _)) in SERVICES.iter().enumerate() {
+        let is_needed = SERVICES.iter().any(|(_, text)| text.contains(&format!("\"{id}\"")));
+        if is_needed || play.world.disk.contains_key(&file(at)) {
+            let text = play.text(at);
+            play.world.disk.insert(file(at), text);
         }
     }
     play.world.touch("made valid");

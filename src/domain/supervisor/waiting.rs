@@ -109,9 +109,11 @@ impl Supervisor {
     /// Before the first reading nothing says so. What comes together with the word "manual" is still taken into
     /// use, and with "auto" all that waits is. A main file that is gone or not to be trusted says nothing.
     fn has_to_wait(&self, settled: &Settled) -> bool {
+        if self.catalog.agent.applies_changes || self.reads.is_asked_to_apply() {
+            return false;
+        }
         let has_main = settled.basis.files.iter().any(|file| file.role == Role::Main);
-        let is_auto = has_main && settled.resolution.catalog.agent.applies_changes;
-        !self.catalog.agent.applies_changes && !is_auto && !self.reads.is_asked_to_apply()
+        !(has_main && settled.resolution.catalog.agent.applies_changes)
     }
 
     fn hold_back(&mut self, settled: Settled, diff: &CatalogDiff, cause: &str) {
