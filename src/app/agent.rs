@@ -12,6 +12,7 @@ use tokio::task::LocalSet;
 
 use super::backstage::{ToldStore, last_lines, root, sampling};
 use super::console::Console;
+use super::platform::uptime;
 use super::project::{Project, in_full};
 use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
@@ -248,12 +249,6 @@ fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {
     let dir = dir.clone();
     let opener = opener?;
     Some(Arc::new(move |id: &ServiceId| opener(&tray::Target::Path(dir.log(id)))))
-}
-
-/// The machine's age, without its sleep: before that no process can have begun.
-fn uptime() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// What makes the run ids of this agent different from all others': when it began, and as which process.

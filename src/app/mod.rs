@@ -6,6 +6,9 @@
 mod agent;
 mod backstage;
 mod console;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod project;
 mod signals;
 mod words;
@@ -18,6 +21,9 @@ use project::Project;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    if let Some(done) = platform::errand() {
+        return done;
+    }
     let Invocation { global, command } = cli::parse();
     let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {

@@ -8,8 +8,10 @@ mod client;
 mod exit;
 mod logs;
 mod offline;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod render;
-mod unix;
 
 pub use args::{Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Run, Targets, WaitFor, parse};
 pub use client::{Control, client, client_on};

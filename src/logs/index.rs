@@ -8,12 +8,12 @@
 use std::collections::HashMap;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
+use super::platform::OpenOptionsExt;
 use crate::domain::ServiceId;
 use crate::engine::StateDir;
 use crate::engine::ports::Logs;

@@ -2,12 +2,10 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, ErrorKind};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use rustix::fs::SeekFrom;
-use rustix::io::Errno;
-
+use super::platform::FileExt;
+pub(super) use super::platform::data_start;
 use crate::domain::text;
 
 /// The most bytes of a line that are kept; the rest of it is passed over.
@@ -133,18 +131,6 @@ impl<F: std::borrow::Borrow<File>> io::Read for Part<F> {
         let read = self.file.borrow().read_at(&mut buffer[..wanted], self.at)?;
         self.at += read as u64;
         Ok(read)
-    }
-}
-
-/// Where the data of a file of `length` bytes begins: what lies before is a hole.
-pub(super) fn data_start(file: &File, length: u64) -> io::Result<u64> {
-    match rustix::fs::seek(file, SeekFrom::Data(0)) {
-        Ok(start) => Ok(start.min(length)),
-        // Nothing but a hole.
-        Err(Errno::NXIO) => Ok(length),
-        // A file system that can't tell.
-        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(0),
-        Err(error) => Err(error.into()),
     }
 }
 

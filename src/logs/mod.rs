@@ -11,6 +11,13 @@ mod since;
 mod stamp;
 mod tail;
 
+#[cfg(unix)]
+#[path = "unix.rs"]
+mod platform;
+#[cfg(windows)]
+#[path = "windows.rs"]
+mod platform;
+
 pub use follow::{Follower, Remote};
 pub use index::LogIndex;
 pub use lines::{MAX_LINE, last_lines};

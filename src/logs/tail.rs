@@ -2,11 +2,11 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::lines::{self, MAX_LINE};
+use super::platform::{FileExt, MetadataExt};
 
 /// Bytes that are taken at most before the lines among them are given.
 const BUDGET: usize = 1 << 20;

@@ -5,12 +5,17 @@
 //! cleaned and cut before it goes into an answer.
 
 mod connect;
+#[cfg_attr(windows, path = "windows/exec.rs")]
 mod exec;
 mod http;
 mod net;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows/socket.rs")]
+mod platform;
 mod words;
 
 pub use net::NetProbes;
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

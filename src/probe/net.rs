@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::Semaphore;
 
-use super::{connect, exec, http, words};
+use super::{connect, exec, http, platform, words};
 use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId};
 use crate::engine::ports::{Inbox, Probes};
 
@@ -87,7 +87,7 @@ impl Shared {
                 }
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
-            Check::Unix { path } => connect::unix(path, patience).await,
+            Check::Unix { path } => platform::socket(path, patience).await,
             Check::Exec { argv } => Box::pin(exec::probe(argv, order.spawn.as_deref(), patience, turn)).await,
         }
     }

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::marker::is_run_id;
 use super::record::RunRecord;
 use super::stat::Identity;
-use super::tree::{Process, Scan, is_run_id};
+use super::tree::{Process, Scan};
 use crate::domain::{RunId, ServiceId};
 use crate::engine::StateDir;
 
@@ -23,15 +24,6 @@ pub(super) struct Found {
     pub since: u64,
     /// Its record, if there is one.
     pub record: Option<RunRecord>,
-}
-
-/// All services that have a folder.
-pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
-    let Ok(folders) = std::fs::read_dir(dir.services()) else { return Vec::new() };
-    let mut services: Vec<ServiceId> =
-        folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
-    services.sort();
-    services
 }
 
 /// The records of this boot; others prove nothing about what lives now.

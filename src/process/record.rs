@@ -105,6 +105,15 @@ impl RunRecord {
     }
 }
 
+/// All services that have a folder.
+pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
+    let Ok(folders) = std::fs::read_dir(dir.services()) else { return Vec::new() };
+    let mut services: Vec<ServiceId> =
+        folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
+    services.sort();
+    services
+}
+
 /// Makes the folder of a service, for its owner only.
 pub(super) fn make_folder(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

@@ -9,6 +9,7 @@ use tokio::task::{JoinSet, yield_now};
 use super::port::{self, Session};
 use super::record::{self, RunRecord};
 use super::run::{Ground, Run};
+use super::sockets;
 use super::spawn::{self, NotSpawned, Spawned};
 use super::stat::Identity;
 use crate::domain::{Event, RunId, Signal, SpawnOrder};
@@ -52,7 +53,7 @@ impl Worker {
 
     fn spawn(&mut self, order: SpawnOrder) {
         match order.port {
-            Some(port) if port::is_taken(port) => return self.report_holder(port, order),
+            Some(port) if sockets::is_taken(port) => return self.report_holder(port, order),
             Some(_) | None => {}
         }
         match spawn::spawn(&order, &self.ground.dir) {

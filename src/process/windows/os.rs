@@ -1,0 +1,230 @@
+//! The port [`Processes`] on Windows: takes the orders, and takes over what an earlier agent has left.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, SystemTime};
+
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, yield_now};
+
+use super::adopt::{self, Found};
+use super::port::{self, Tree};
+use super::run::{Ground, Run};
+use super::spawn::{self, NotSpawned, Spawned};
+use crate::domain::{Event, FoundEnd, FoundRun, RunId, ServiceId, Signal, SpawnOrder};
+use crate::engine::ports::{Inbox, Processes};
+use crate::engine::{Clock, StateDir};
+use crate::process::record::{self, RunRecord};
+use crate::process::sockets;
+
+/// The processes of this machine.
+///
+/// Must be made and used within a tokio `LocalSet` (or local runtime) with time and I/O. Dropping it stops the
+/// watching and touches no process: they go on for the next agent.
+///
+/// Orders are carried out one after the other as soon as the caller awaits something. One for a run that is over or
+/// was never begun does nothing, because all there is to tell has been told.
+#[derive(Debug)]
+pub struct OsProcesses {
+    ground: Rc<Ground>,
+    clock: Clock,
+    orders: mpsc::UnboundedSender<Order>,
+    tasks: JoinSet<()>,
+}
+
+impl OsProcesses {
+    /// Prepares to start, find and follow processes.
+    ///
+    /// # Errors
+    /// None on this system.
+    pub fn new(inbox: Inbox, dir: StateDir, clock: Clock) -> io::Result<Self> {
+        let ground = Rc::new(Ground { inbox, dir, runs: RefCell::default() });
+        let (orders, given) = mpsc::unbounded_channel();
+        let mut tasks = JoinSet::new();
+        tasks.spawn_local(Worker { ground: Rc::clone(&ground), tasks: JoinSet::new() }.work(given));
+        Ok(Self { ground, clock, orders, tasks })
+    }
+
+    /// Finds the runs of an earlier agent with this state directory, and follows them like its own from now on.
+    ///
+    /// To be called once, before the first spawn. Of a run whose main process has ended (`pid` is `None`) only `Ended`
+    /// will be told. Blocks for some milliseconds; nothing of these runs is told before the caller awaits something.
+    ///
+    /// # Errors
+    /// If what lives cannot be told: then nothing must be started, as it might be started twice.
+    pub fn find_runs(&mut self) -> io::Result<Vec<FoundRun>> {
+        let services = record::services(&self.ground.dir);
+        let mut runs = Vec::new();
+        for found in adopt::find(&self.ground.dir, &self.records(&services))? {
+            runs.push(self.adopt(found));
+        }
+        for service in services {
+            if !runs.iter().any(|run| run.id == service && run.pid.is_some())
+                && let Err(error) = record::remove_pid(&self.ground.dir, &service)
+            {
+                tracing::warn!("stale pid of {service} could not be removed: {error}");
+            }
+        }
+        Ok(runs)
+    }
+
+    /// How the last runs of this boot ended, of services of which `runs` has none.
+    pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
+        let records = self.records(&record::services(&self.ground.dir)).into_iter();
+        let over = records.filter(|(id, _)| runs.iter().all(|run| run.id != *id));
+        let end = |(id, record): (ServiceId, RunRecord)| {
+            let exit = record.end?.exit();
+            Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
+        };
+        over.filter_map(end).collect()
+    }
+
+    /// The records of this boot.
+    fn records(&self, services: &[ServiceId]) -> BTreeMap<ServiceId, RunRecord> {
+        let record = |id: &ServiceId| {
+            let record = RunRecord::load(&self.ground.dir, id)?;
+            adopt::is_of_this_boot(&record).then(|| (id.clone(), record))
+        };
+        services.iter().filter_map(record).collect()
+    }
+
+    fn adopt(&mut self, found: Found) -> FoundRun {
+        let Found { service, run, main, job, since, record } = found;
+        let pid = main.as_ref().map(|held| held.identity().pid);
+        if let Some(pid) = pid
+            && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
+        {
+            tracing::warn!("pid of {service} could not be written: {error}");
+        }
+        let found = FoundRun {
+            id: service.clone(),
+            run: run.clone(),
+            pid,
+            spawn_hash: record.as_ref().map(|record| record.spawn_hash.clone()),
+            since: self.clock.now() - age(since),
+        };
+        self.tasks.spawn_local(self.ground.follow(Run::new(service, run, main, job, record)));
+        found
+    }
+
+    /// Hands an order to the worker, which lives as long as we do.
+    fn order(&self, order: Order) {
+        let _ = self.orders.send(order);
+    }
+}
+
+impl Processes for OsProcesses {
+    fn spawn(&mut self, order: SpawnOrder) {
+        self.order(Order::Spawn(order));
+    }
+
+    fn ask(&mut self, run: &RunId, signal: Signal) {
+        self.order(Order::Ask(run.clone(), signal));
+    }
+
+    fn kill(&mut self, run: &RunId) {
+        self.order(Order::Kill(run.clone()));
+    }
+}
+
+/// What there is to do.
+#[derive(Debug)]
+enum Order {
+    Spawn(SpawnOrder),
+    Ask(RunId, Signal),
+    Kill(RunId),
+}
+
+/// Carries out orders one after the other, and lets everybody else go on in between.
+#[derive(Debug)]
+struct Worker {
+    ground: Rc<Ground>,
+    tasks: JoinSet<()>,
+}
+
+impl Worker {
+    async fn work(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
+        while let Some(order) = orders.recv().await {
+            match order {
+                Order::Spawn(order) => self.spawn(order),
+                Order::Ask(run, signal) => {
+                    let ground = Rc::clone(&self.ground);
+                    if let Some(later) = self.run(&run).and_then(|run| run.ask(ground, signal)) {
+                        self.task(later);
+                    }
+                }
+                Order::Kill(run) => {
+                    let ground = Rc::clone(&self.ground);
+                    if let Some(passes) = self.run(&run).and_then(|run| run.kill(ground)) {
+                        self.task(passes);
+                    }
+                }
+            }
+            yield_now().await;
+        }
+    }
+
+    fn spawn(&mut self, order: SpawnOrder) {
+        match order.port {
+            Some(port) if sockets::is_taken(port) => return self.report_holder(port, order),
+            Some(_) | None => {}
+        }
+        let spawned = spawn::spawn(&order, &self.ground.dir);
+        match spawned.and_then(|spawned| self.begin(&order, spawned)) {
+            Ok(run) => {
+                let life = self.ground.follow(run);
+                self.task(life);
+            }
+            Err(NotSpawned { error, lasting }) => {
+                self.ground.tell(Event::SpawnFailed { run: order.run, error, lasting });
+            }
+        }
+    }
+
+    /// Writes down what has been made, and only then lets it begin: nothing runs that a later agent would not find.
+    fn begin(&self, order: &SpawnOrder, spawned: Spawned) -> Result<Run, NotSpawned> {
+        let Spawned { main, job, log_offset } = spawned;
+        let (pid, start) = (main.identity().pid, main.identity().start);
+        let boot = adopt::boot_id();
+        let record = RunRecord::begun(order.run.as_str(), pid, start, &boot, order.spawn.hash(), log_offset);
+        let saved = record.save(&self.ground.dir, &order.id);
+        if let Err(error) = saved.and_then(|()| record::write_pid(&self.ground.dir, &order.id, pid)) {
+            // The marker in the environment still proves the run to a later agent.
+            tracing::warn!("run of {} could not be recorded: {error}", order.id);
+        }
+        if let Err(error) = main.resume() {
+            let ended = job.terminate().map_or_else(|error| format!("; nor ended: {error}"), |()| String::new());
+            return Err(format!("process cannot be let go: {error}{ended}").into());
+        }
+        self.ground.tell(Event::Spawned { run: order.run.clone(), pid });
+        Ok(Run::new(order.id.clone(), order.run.clone(), Some(main), job, Some(record)))
+    }
+
+    fn task(&mut self, task: impl Future<Output = ()> + 'static) {
+        while self.tasks.try_join_next().is_some() {}
+        self.tasks.spawn_local(task);
+    }
+
+    fn run(&self, run: &RunId) -> Option<Rc<Run>> {
+        self.ground.runs.borrow().get(run).cloned()
+    }
+
+    /// Tells who has the port that `order` needs.
+    fn report_holder(&mut self, port: u16, order: SpawnOrder) {
+        let trees: Vec<Tree> = self.ground.runs.borrow().values().map(Tree::of).collect();
+        let ground = Rc::clone(&self.ground);
+        self.task(async move {
+            // Otherwise the runtime is being taken down.
+            if let Ok(holder) = tokio::task::spawn_blocking(move || port::holder(port, &trees)).await {
+                ground.tell(Event::PortTaken { run: order.run, holder });
+            }
+        });
+    }
+}
+
+/// How long ago a process began that started at `start` (units of 100 ns since 1601); zero if that lies ahead.
+fn age(start: u64) -> Duration {
+    adopt::moment(start).and_then(|began| SystemTime::now().duration_since(began).ok()).unwrap_or_default()
+}

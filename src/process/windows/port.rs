@@ -1,0 +1,58 @@
+//! Finds out who listens on a port.
+
+use std::rc::Rc;
+
+use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind};
+
+use super::run::Run;
+use crate::domain::text::plain_line;
+use crate::domain::{PortHolder, ServiceId};
+use crate::process::sockets::Listeners;
+
+/// The longest command line that is shown, in characters.
+const LONGEST_COMMAND: usize = 200;
+
+/// The living processes of a service.
+#[derive(Clone, Debug)]
+pub(super) struct Tree {
+    service: ServiceId,
+    pids: Vec<u32>,
+}
+
+impl Tree {
+    /// The processes of `run`, now.
+    pub fn of(run: &Rc<Run>) -> Self {
+        Self { service: run.service.clone(), pids: run.pids() }
+    }
+}
+
+/// Who listens on `port`. Looks at all processes, so it takes a while.
+pub(super) fn holder(port: u16, trees: &[Tree]) -> PortHolder {
+    let listeners = Listeners::of(port);
+    let mut system = System::new();
+    let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
+    system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
+    let service = |process: &Process| {
+        let tree = trees.iter().find(|tree| tree.pids.contains(&process.pid().as_u32()));
+        tree.map(|tree| tree.service.clone())
+    };
+    let holds = |process: &&Process| listeners.have(process.pid().as_u32());
+    // A listener may be shared by a parent and its workers: the oldest is the one to name.
+    let first = system.processes().values().filter(holds).min_by_key(|process| {
+        let age_and_number = (process.start_time(), process.pid());
+        (service(process).is_none(), age_and_number)
+    });
+    PortHolder {
+        port,
+        pid: first.map(|process| process.pid().as_u32()),
+        command: first.map(command_line),
+        service: first.and_then(service),
+    }
+}
+
+/// The command line of a process for people to read; its name where it has none.
+fn command_line(process: &Process) -> String {
+    let words: Vec<_> = process.cmd().iter().map(|word| word.to_string_lossy()).collect();
+    let line = if words.is_empty() { process.name().to_string_lossy().into_owned() } else { words.join(" ") };
+    plain_line(&line, LONGEST_COMMAND)
+}
