@@ -59,7 +59,7 @@ pub fn turn_away(stream: Stream, _answer: &[u8]) {
 /// one entry that allows everything.
 fn owner_only() -> io::Result<String> {
     let pid = Pid::from_u32(std::process::id());
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     let kind = ProcessRefreshKind::nothing().with_user(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[pid]), false, kind);
     let user = system.process(pid).and_then(sysinfo::Process::user_id);

@@ -49,7 +49,8 @@ impl Requests {
 
 /// The machine's age: before that no process can have begun.
 pub(super) fn uptime() -> Duration {
-    Duration::from_secs(sysinfo::System::uptime())
+    // Unknown, it counts from now: what is older then seems to have just begun.
+    Duration::from_secs(sysinfo::System::uptime().unwrap_or(0))
 }
 
 /// Does what this program has been started again for, if it has.

@@ -18,7 +18,7 @@ pub fn is_private(path: &Path) -> io::Result<()> {
     let stream = DuplexPipeStream::<pipe_mode::Bytes>::connect_by_path(path)?;
     let server = Pid::from_u32(stream.server_process_id()?);
     let own = Pid::from_u32(std::process::id());
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     let kind = ProcessRefreshKind::nothing().with_user(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::Some(&[server, own]), false, kind);
     let user = |pid: Pid| system.process(pid).and_then(sysinfo::Process::user_id);

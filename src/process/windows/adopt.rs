@@ -72,13 +72,13 @@ pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>) -> 
 /// The system has no id for a boot. What the clock says of the time since is enough, because no process is believed to
 /// be a run's by its record alone: pid and time of beginning are.
 pub(super) fn is_of_this_boot(record: &RunRecord) -> bool {
-    let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(System::boot_time());
+    let boot = SystemTime::UNIX_EPOCH + Duration::from_secs(boot_time());
     is_run_id(&record.run) && moment(record.start_time).is_some_and(|began| began + CLOCK_SET >= boot)
 }
 
 /// When this boot was, for people to read.
 pub(super) fn boot_id() -> String {
-    let boot = i64::try_from(System::boot_time()).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
+    let boot = i64::try_from(boot_time()).ok().and_then(|second| jiff::Timestamp::from_second(second).ok());
     boot.unwrap_or(jiff::Timestamp::UNIX_EPOCH).to_string()
 }
 
@@ -86,6 +86,11 @@ pub(super) fn boot_id() -> String {
 pub(super) fn moment(units: u64) -> Option<SystemTime> {
     let since_1601 = Duration::from_micros(units / 10);
     SystemTime::UNIX_EPOCH.checked_add(since_1601.checked_sub(EPOCH)?)
+}
+
+/// When this boot was, in seconds since 1970; where that is unknown, before everything.
+fn boot_time() -> u64 {
+    System::boot_time().unwrap_or(0)
 }
 
 /// The job of a run as long as it has its name; else a new one, for all of the run that is known.
@@ -104,7 +109,7 @@ fn job_of<'a>(run: &RunId, processes: impl IntoIterator<Item = &'a Held>) -> io:
 
 /// The living processes with the marker of `dir`, by run. Neither ourselves nor one that we descend from.
 fn marked(dir: &StateDir) -> io::Result<BTreeMap<RunId, (ServiceId, Vec<Held>)>> {
-    let mut system = System::new();
+    let mut system = System::new().map_err(io::Error::other)?;
     let kind = ProcessRefreshKind::nothing().with_environ(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
     let own = ancestors(&system);

@@ -29,7 +29,8 @@ impl Tree {
 /// Who listens on `port`. Looks at all processes, so it takes a while.
 pub(super) fn holder(port: u16, trees: &[Tree]) -> PortHolder {
     let listeners = Listeners::of(port);
-    let mut system = System::new();
+    // If nobody can be looked at, the holder stays unknown; that the port is taken is certain.
+    let Ok(mut system) = System::new() else { return PortHolder { port, pid: None, command: None, service: None } };
     let kind = ProcessRefreshKind::nothing().with_cmd(UpdateKind::Always);
     system.refresh_processes_specifics(ProcessesToUpdate::All, true, kind);
     let service = |process: &Process| {
