@@ -129,7 +129,7 @@ fn judge(reading: Reading) -> Resolution {
 
 /// What another file may define is no error of this one.
 fn as_alone(problem: Problem) -> Problem {
-    if problem.severity == Severity::Error && problem.message.starts_with("there is no service ") {
+    if problem.severity == Severity::Error && problem.for_want_of_a_source {
         Problem { severity: Severity::Note, ..problem }
     } else {
         problem

@@ -124,7 +124,8 @@ fn alive(aim: &Aim, view: &ServiceView, snapshot: &Snapshot) -> Verdict {
 
 fn reached(goal: Goal, view: &ServiceView) -> bool {
     let works = matches!(view.health, HealthState::Healthy | HealthState::Degraded);
-    let exited_well = view.wanted && view.last_exit.as_ref().is_some_and(|last| last.exit.is_success());
+    let exited_well =
+        view.wanted && view.last_exit.as_ref().is_some_and(|last| view.service.restart.is_success(&last.exit));
     match (goal, view.process) {
         (_, ProcessState::Completed) => true,
         (Goal::Completed, ProcessState::Stopped) => exited_well,

@@ -99,7 +99,12 @@ impl ServiceDiff {
             restart,
             stop,
             one_shot,
+            before_start,
+            watch,
+            limits,
+            actions,
             notify,
+            log,
         } = new;
         let mut diff = Self::default();
         let mut live = |name: &str, differs: bool| {
@@ -120,7 +125,12 @@ impl ServiceDiff {
         live("restart", *restart != old.restart);
         live("stop", *stop != old.stop);
         live("one_shot", *one_shot != old.one_shot);
+        live("before_start", *before_start != old.before_start);
+        live("watch", *watch != old.watch);
+        live("limits", *limits != old.limits);
+        live("actions", *actions != old.actions);
         live("notify", *notify != old.notify);
+        live("log", *log != old.log);
         if *port != old.port {
             diff.restart.push("port".to_owned());
         }
@@ -136,8 +146,18 @@ impl ServiceDiff {
     /// Whether what had failed may fare better now: something about its running differs, and not only how it is shown
     /// or what others export.
     pub fn deserves_a_new_try(&self) -> bool {
-        const OF_ITS_RUNNING: [&str; 8] =
-            ["enabled", "auto_start", "type", "health", "depends_on", "restart", "stop", "one_shot"];
+        const OF_ITS_RUNNING: [&str; 10] = [
+            "enabled",
+            "auto_start",
+            "type",
+            "health",
+            "depends_on",
+            "restart",
+            "stop",
+            "one_shot",
+            "before_start",
+            "limits",
+        ];
         !self.restart.is_empty() || self.live.iter().any(|field| OF_ITS_RUNNING.contains(&field.as_str()))
     }
 

@@ -82,8 +82,15 @@ pub enum Event {
         /// What it found.
         outcome: Outcome,
     },
-    /// The machine slept, or its clock was set.
+    /// The machine slept.
     Resumed,
+    /// The calendar clock was set.
+    ClockSet,
+    /// What time of day it is.
+    TimeOfDay {
+        /// How much of the day has passed, in local time.
+        since_midnight: Duration,
+    },
     /// A face or a signal wishes something.
     Commanded {
         /// Names the answer; the engine knows who waits for it.
@@ -228,6 +235,8 @@ pub enum Effect {
     Record(Occurrence),
     /// Show a notification (or replace an earlier one).
     Notify(Notice),
+    /// Answer with [`Event::TimeOfDay`].
+    TellTimeOfDay,
     /// Answer a command.
     Answer {
         /// Whose.

@@ -26,6 +26,8 @@ pub enum NoticeKey {
     Burst,
     /// The sources.
     Sources,
+    /// What happened during the quiet hours.
+    Digest,
 }
 
 /// How loud a notice is.

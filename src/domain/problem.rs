@@ -72,12 +72,22 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The offending line as it stands in the file, without its end.
     pub excerpt: Option<String>,
+    /// Whether a further source could put it right: a name that is not defined here, say.
+    pub for_want_of_a_source: bool,
 }
 
 impl Problem {
     /// A problem at `place`.
     pub fn at(severity: Severity, place: &Place, message: impl Into<String>) -> Self {
-        Self { severity, place: Some(place.clone()), service: None, message: message.into(), hint: None, excerpt: None }
+        Self {
+            severity,
+            place: Some(place.clone()),
+            service: None,
+            message: message.into(),
+            hint: None,
+            excerpt: None,
+            for_want_of_a_source: false,
+        }
     }
 
     /// An error at `place`.

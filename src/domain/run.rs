@@ -17,11 +17,6 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// Whether it is one that nobody needs to be told of.
-    pub fn is_success(&self) -> bool {
-        *self == Self::Code(0)
-    }
-
     /// The signal's name without "SIG" ("KILL"), or its number as text; `None` if it was not a signal.
     pub fn signal_name(&self) -> Option<String> {
         match self {

@@ -51,7 +51,12 @@ pub fn service(name: &str) -> Service {
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),
         one_shot: false,
-        notify: true,
+        before_start: Vec::new(),
+        watch: Vec::new(),
+        limits: crate::domain::Limits::default(),
+        actions: Vec::new(),
+        notify: crate::domain::NotifyPolicy::default(),
+        log: crate::domain::LogPolicy::default(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a service is once all of its sources, types and settings have been put together: nothing is left to look up.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 
 use super::id::ServiceId;
 use super::problem::Place;
+use super::run::Exit;
 
 /// All services in use, in the order of their sources.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,14 +38,27 @@ pub struct Group {
 pub struct AgentSettings {
     /// Whether desktop notifications are shown at all.
     pub notifications: bool,
+    /// When notifications are held back, if ever.
+    pub quiet_hours: Option<QuietHours>,
     /// Whether Quit and signals stop the services.
     pub stop_on_exit: bool,
+    /// Whether changed sources are taken into use by themselves; else they wait until somebody asks.
+    pub applies_changes: bool,
 }
 
 impl Default for AgentSettings {
     fn default() -> Self {
-        Self { notifications: true, stop_on_exit: true }
+        Self { notifications: true, quiet_hours: None, stop_on_exit: true, applies_changes: true }
     }
+}
+
+/// A part of each day, in local time; it may go over midnight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QuietHours {
+    /// The first minute, counted from midnight; below 1440.
+    pub from: u16,
+    /// The minute after the last one, counted from midnight; below 1440, and another than `from`.
+    pub to: u16,
 }
 
 /// One service, ready to be run.
@@ -86,8 +100,75 @@ pub struct Service {
     pub stop: StopPolicy,
     /// Runs to the end; success is `completed`.
     pub one_shot: bool,
-    /// Whether its troubles are told by notification.
-    pub notify: bool,
+    /// What is run to the end before each start, one after the other.
+    pub before_start: Vec<Arc<Step>>,
+    /// Files whose change restarts it: glob patterns of absolute paths.
+    pub watch: Vec<String>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What else can be done with it.
+    pub actions: Vec<Arc<Action>>,
+    /// When its troubles are told by notification.
+    pub notify: NotifyPolicy,
+    /// How much of what it writes is kept.
+    pub log: LogPolicy,
+}
+
+/// Something that is run to the end before a service starts. It gets the service's directory and environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Step {
+    /// Program and arguments, never empty.
+    pub argv: Vec<String>,
+    /// How long it may take.
+    pub timeout: Duration,
+}
+
+/// What a service may use.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Resident memory of its whole tree, in bytes; above it, it is restarted.
+    pub memory: Option<u64>,
+}
+
+/// A command that the user may run for a service. It gets the service's directory and environment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Action {
+    /// What it is called; no two of a service are called the same.
+    pub name: String,
+    /// Program and arguments, never empty.
+    pub argv: Vec<String>,
+    /// Whether the user is asked first.
+    pub confirm: bool,
+}
+
+/// When a service's troubles are told by notification.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotifyPolicy {
+    /// Whether they are told at all.
+    pub enabled: bool,
+    /// How long a trouble must last before it is told.
+    pub after: Duration,
+}
+
+impl Default for NotifyPolicy {
+    fn default() -> Self {
+        Self { enabled: true, after: Duration::ZERO }
+    }
+}
+
+/// How much of what a service writes is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogPolicy {
+    /// The length, in bytes, above which the log is rotated.
+    pub max_size: u64,
+    /// How many rotated pieces are kept beside the log.
+    pub keep: u32,
+}
+
+impl Default for LogPolicy {
+    fn default() -> Self {
+        Self { max_size: 50_000_000, keep: 3 }
+    }
 }
 
 /// What people see of a service.
@@ -217,6 +298,18 @@ pub enum Check {
         /// Program and arguments.
         argv: Vec<String>,
     },
+    /// Wait for a line of the service's own output; counts for readiness only.
+    Log {
+        /// A regular expression.
+        pattern: String,
+    },
+    /// Look whether this file is there, and fresh.
+    File {
+        /// Its path, absolute.
+        path: PathBuf,
+        /// How long ago it may have been written; `None`: it need only be there.
+        max_age: Option<Duration>,
+    },
 }
 
 /// One entry of `depends_on`.
@@ -246,6 +339,10 @@ pub enum Condition {
 pub struct RestartPolicy {
     /// After which ends.
     pub when: RestartWhen,
+    /// Whether it is restarted when it lives but has turned unhealthy.
+    pub on_unhealthy: bool,
+    /// The exit codes that are a success.
+    pub success_exit_codes: BTreeSet<i32>,
     /// The least time before a restart.
     pub delay: Duration,
     /// The most that doubling leads to.
@@ -269,10 +366,22 @@ pub enum RestartWhen {
     Never,
 }
 
+impl RestartPolicy {
+    /// Whether a process that ended like this has done what it should.
+    pub fn is_success(&self, exit: &Exit) -> bool {
+        match exit {
+            Exit::Code(code) => self.success_exit_codes.contains(code),
+            Exit::Signal(_) | Exit::Unknown => false,
+        }
+    }
+}
+
 impl Default for RestartPolicy {
     fn default() -> Self {
         Self {
             when: RestartWhen::OnFailure,
+            on_unhealthy: false,
+            success_exit_codes: BTreeSet::from([0]),
             delay: Duration::ZERO,
             max_delay: Duration::from_secs(60),
             max_restarts: 5,
@@ -285,16 +394,30 @@ impl Default for RestartPolicy {
 /// How a service is stopped: ask, wait, then kill what is left of the tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopPolicy {
-    /// What it is asked with.
+    /// What it is asked with, unless there is a command.
     pub signal: Signal,
+    /// A command that asks it instead: program and arguments, never empty. It gets the service's directory and
+    /// environment.
+    pub command: Option<Vec<String>>,
     /// How long it may take.
     pub timeout: Duration,
+    /// How much of its tree has to end.
+    pub tree: StopTree,
 }
 
 impl Default for StopPolicy {
     fn default() -> Self {
-        Self { signal: Signal::Term, timeout: Duration::from_secs(10) }
+        Self { signal: Signal::Term, command: None, timeout: Duration::from_secs(10), tree: StopTree::All }
     }
+}
+
+/// How much of a service's tree has to end with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopTree {
+    /// All of it.
+    All,
+    /// All but what has moved to a session of its own.
+    Group,
 }
 
 /// A signal that asks a process to end.

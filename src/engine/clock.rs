@@ -32,8 +32,37 @@ impl Clock {
         }
     }
 
+    /// How much of the day has passed, in local time.
+    pub fn since_midnight(&self) -> Duration {
+        let time = jiff::ZonedDateTime::now().time();
+        let seconds = (u64::from(time.hour().unsigned_abs()) * 60 + u64::from(time.minute().unsigned_abs())) * 60;
+        Duration::new(seconds + u64::from(time.second().unsigned_abs()), time.subsec_nanosecond().unsigned_abs())
+    }
+
     /// When `moment` will be (or was), for sleeping until then.
     pub fn instant(&self, moment: Moment) -> Instant {
         if moment >= self.at_origin { self.origin + moment.since(self.at_origin) } else { self.origin }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_part_of_the_day_that_has_passed_is_that_of_the_local_time() {
+        let clock = Clock::start(Duration::ZERO);
+        let (before, told, after) = loop {
+            let now = || jiff::ZonedDateTime::now();
+            let (before, told, after) = (now(), clock.since_midnight(), now());
+            if before.date() == after.date() {
+                break (before, told, after);
+            }
+        };
+        let into_day = |zoned: &jiff::ZonedDateTime| {
+            let start = zoned.datetime().date().at(0, 0, 0, 0);
+            Duration::try_from(zoned.datetime().duration_since(start)).unwrap()
+        };
+        assert!((into_day(&before)..=into_day(&after)).contains(&told), "{told:?}");
     }
 }

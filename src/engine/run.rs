@@ -86,6 +86,7 @@ impl Engine {
             for effect in effects {
                 match effect {
                     Effect::Answer { ticket, answer } => answers.push((ticket, answer)),
+                    Effect::TellTimeOfDay => self.tell_time_of_day(),
                     other => ends |= carry_out(other, &mut ports),
                 }
             }
@@ -149,6 +150,12 @@ impl Engine {
         }
     }
 
+    fn tell_time_of_day(&self) {
+        let since_midnight = self.clock.since_midnight();
+        // The engine holds the other end.
+        let _ = self.inbox_sender.send(Event::TimeOfDay { since_midnight });
+    }
+
     fn publish(&self) {
         let snapshot = self.supervisor.snapshot();
         self.snapshots.send_if_modified(|published| {
@@ -178,8 +185,8 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
         Effect::Record(occurrence) => ports.store.record(&occurrence),
         Effect::Notify(notice) => ports.notifier.show(notice),
-        // Answers go to faces, not to the world.
-        Effect::Answer { .. } => {}
+        // These the engine answers itself.
+        Effect::Answer { .. } | Effect::TellTimeOfDay => {}
         Effect::Exit => return true,
     }
     false

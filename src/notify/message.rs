@@ -53,6 +53,7 @@ impl Message {
             NoticeKey::Service(id) => format!("service-{id}"),
             NoticeKey::Burst => "burst".to_owned(),
             NoticeKey::Sources => "sources".to_owned(),
+            NoticeKey::Digest => "digest".to_owned(),
         };
         Self {
             title: plain_line(&notice.title, MAX_TITLE),

@@ -18,8 +18,8 @@ use crate::engine::ports::Inbox;
 
 /// Tells `inbox` from now on when the machine has slept. To be called within a tokio runtime.
 ///
-/// A clock that is merely set is not told: budgets are kept on a clock that does not mind. Where the kernel offers no
-/// such timer, nothing is told, and the log says so.
+/// A clock that is merely set is told as such: budgets are kept on a clock that does not mind, times of day do. Where the
+/// kernel offers no such timer, nothing is told, and the log says so.
 pub fn tell_resumes(inbox: Inbox) {
     match alarm().and_then(register) {
         Ok(alarm) => drop(tokio::spawn(listen(alarm, inbox))),
@@ -43,7 +43,8 @@ async fn listen(alarm: AsyncFd<OwnedFd>, inbox: Inbox) {
             return;
         }
         let now = time_asleep();
-        if is_sleep(slept, now) && inbox.send(Event::Resumed).is_err() {
+        let event = if is_sleep(slept, now) { Event::Resumed } else { Event::ClockSet };
+        if inbox.send(event).is_err() {
             return;
         }
         slept = now;

@@ -36,7 +36,7 @@ pub(super) async fn probe(
     };
     let mut tail = Tail { output: Some(output), bytes: Vec::new() };
     let outcome = match timeout(patience, running.ended(&mut tail)).await {
-        Ok(Ok(exit)) if exit.is_success() => return Outcome::Pass,
+        Ok(Ok(Exit::Code(0))) => return Outcome::Pass,
         Ok(Ok(exit)) => format!("exec probe {exit}"),
         Ok(Err(error)) => format!("exec probe could not be waited for: {}", words::io_error(&error)),
         Err(_elapsed) => {

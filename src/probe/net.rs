@@ -68,7 +68,7 @@ impl Shared {
         let patience = order.probe.timeout;
         let turns = match &order.probe.check {
             Check::Http { .. } | Check::Tcp { .. } | Check::Unix { .. } => &self.connections,
-            Check::Exec { .. } => &self.programs,
+            Check::Exec { .. } | Check::Log { .. } | Check::File { .. } => &self.programs,
         };
         let turn = match Arc::clone(turns).acquire_owned().await {
             Ok(turn) => turn,
@@ -88,6 +88,7 @@ impl Shared {
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
             Check::Unix { path } => platform::socket(path, patience).await,
+            Check::Log { .. } | Check::File { .. } => Outcome::Fail("not asked yet".to_owned()),
             Check::Exec { argv } => Box::pin(exec::probe(argv, order.spawn.as_deref(), patience, turn)).await,
         }
     }

@@ -117,7 +117,7 @@ fn what_is_not_written_has_its_default() {
     let reindex = service(&resolution, "reindex");
     assert_eq!(reindex.restart.when, RestartWhen::Never);
     assert_eq!(reindex.depends_on[0].condition, Condition::Healthy);
-    assert!(reindex.enabled && !reindex.auto_start && reindex.notify && reindex.probes.is_empty());
+    assert!(reindex.enabled && !reindex.auto_start && reindex.notify.enabled && reindex.probes.is_empty());
     assert_eq!(reindex.display.name, "reindex");
     let ticker = service(&resolution, "ticker");
     assert_eq!(ticker.probes[0].check, Check::Tcp { host: "localhost".into(), port: 19000 });

@@ -10,6 +10,7 @@ mod bookshop;
 mod environment;
 mod fallback;
 mod mistakes;
+mod policies;
 mod real;
 mod sources;
 mod types;

@@ -4,11 +4,15 @@
 
 mod bus;
 mod engine;
+#[path = "../laws/fakes/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "the simulation uses more of it")]
+mod fakes;
 mod host;
 mod notifications;
 #[path = "../support/picture.rs"]
 mod picture;
 
+mod notifier;
 mod notify;
 mod tray;
 mod whole;

@@ -403,6 +403,21 @@ fn who_gives_up_is_told_even_if_it_was_told_to_be_unhealthy_before() {
 }
 
 #[test]
+fn a_desktop_that_comes_late_shows_what_has_become_of_a_trouble_and_not_its_history() {
+    let mut world = world(&[DB]);
+    world.desktop.is_there(false);
+    world.pass(second(5));
+    world.behaviours.insert(id("db"), broken("answered 500"));
+    world.pass(second(30));
+    assert_eq!((world.notices.len(), world.desktop.standing.len()), (1, 0));
+    world.behaviours.insert(id("db"), Behaviour::default());
+    world.pass(second(30));
+    world.desktop.is_there(true);
+    assert_eq!(world.desktop.shown, [world.notices.last().expect("its recovery is told").title.clone()]);
+    assert_ne!(world.desktop.shown[0], world.notices[0].title);
+}
+
+#[test]
 fn what_was_told_to_be_broken_is_told_to_be_good_again_even_if_it_broke_otherwise_in_silence() {
     let mut world = world(&[DB]);
     world.pass(second(5));

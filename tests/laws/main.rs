@@ -4,6 +4,7 @@
 //! stories, and what must be true once the dust has settled.
 
 mod edges;
+mod quiet;
 mod stories;
 mod world;
 

@@ -224,7 +224,7 @@ impl World {
                 let child = &self.machine.children[run];
                 let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
                 self.ends.insert(id.clone(), FoundEnd { id: id.clone(), spawn_hash, exit: exit.clone() });
-                self.completed.insert(id, exit.is_success());
+                self.completed.insert(id, *exit == pilotlight::domain::Exit::Code(0));
                 true
             }
             Event::Probed { run, outcome, .. } => {
@@ -249,6 +249,8 @@ impl World {
             | Event::Ended { .. }
             | Event::KillFailed { .. }
             | Event::Resumed
+            | Event::ClockSet
+            | Event::TimeOfDay { .. }
             | Event::Commanded { .. } => false,
         }
     }
@@ -277,6 +279,7 @@ impl World {
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
+            Effect::TellTimeOfDay => self.machine.tell_time_of_day(),
             Effect::Exit => self.exited = true,
         }
     }

@@ -1,7 +1,7 @@
 //! The laws of the engine's ports, each held to by the made-up machine of the simulation and by the real
 //! implementation alike, so that what is proven in the simulation is true of the world.
 //!
-//! Notifications have no law here, as only a desktop tells what became of one.
+//! The laws of notifications stand in `tests/desktop`, where there is a desktop that tells what became of them.
 
 #![cfg(target_os = "linux")]
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]

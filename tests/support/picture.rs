@@ -46,7 +46,12 @@ pub fn view(name: &str, shown: &str, process: ProcessState, health: HealthState,
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),
         one_shot: false,
-        notify: true,
+        before_start: Vec::new(),
+        watch: Vec::new(),
+        limits: pilotlight::domain::Limits::default(),
+        actions: Vec::new(),
+        notify: pilotlight::domain::NotifyPolicy::default(),
+        log: pilotlight::domain::LogPolicy::default(),
     };
     ServiceView {
         id: id(name),

@@ -11,8 +11,8 @@ const EFFECTS: [&str; 8] = ["process", "watch", "sources", "probe", "logs", "sta
 const FACES: [&str; 4] = ["tray", "notify", "cli", "api"];
 
 /// Crates that compute and do nothing else.
-const PURE: [&str; 9] =
-    ["std", "core", "indexmap", "petgraph", "strsim", "serde", "serde_json", "glob", "unicode_width"];
+const PURE: [&str; 10] =
+    ["std", "core", "indexmap", "petgraph", "strsim", "serde", "serde_json", "globset", "regex", "unicode_width"];
 
 /// Parts of `std` that touch the world.
 const IMPURE: [&str; 9] = [

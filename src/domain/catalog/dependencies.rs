@@ -77,6 +77,7 @@ impl Judgement<'_, '_> {
                         ));
                     }
                     let mut problem = Problem::error(place, format!("there is no service {}", quoted(on.as_str())));
+                    problem.for_want_of_a_source = true;
                     hints += 1;
                     if hints <= MOST_HINTS {
                         problem.hint = did_you_mean(on.as_str(), defined.iter().map(|id| id.as_str()));

@@ -4,8 +4,8 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use super::durations;
 use super::report::{MOST_HINTS, Report, did_you_mean, quoted};
+use super::{durations, sizes};
 use crate::domain::{Node, Place, Problem, Value};
 
 /// An object that is being read. A field that is absent or `null` is `None`; so is one with a mistake, after a report.
@@ -104,6 +104,17 @@ impl<'a> Fields<'a> {
         Some(span)
     }
 
+    /// A number of bytes.
+    pub fn size(&mut self, key: &'a str, report: &mut Report) -> Option<u64> {
+        let node = self.take(key)?;
+        let size = match &node.value {
+            Value::Text(text) => sizes::from_text(text),
+            Value::Number(number) => sizes::from_number(number),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => sizes::from_text(""),
+        };
+        size.map_err(|wrong| report.error(&node.place, format!("{} {wrong}", quoted(key)))).ok()
+    }
+
     /// One of a few words.
     pub fn choice<T: Copy>(&mut self, key: &'a str, words: &[(&str, T)], report: &mut Report) -> Option<T> {
         let node = self.take(key)?;
@@ -190,6 +201,28 @@ pub(super) fn texts<'a>(node: &'a Node, what: &str, report: &mut Report) -> Vec<
         .iter()
         .filter_map(|item| text(item, &element, report).map(|text| (text, &item.place)))
         .collect()
+}
+
+/// `node` as program and arguments, of which the program is not empty: a list of texts, or the program alone.
+pub(super) fn argv<'a>(node: &'a Node, what: &str, report: &mut Report) -> Option<Vec<(&'a str, &'a Place)>> {
+    let words = match &node.value {
+        Value::Text(text) if text.contains(char::is_whitespace) => {
+            let message = format!("{} must be a list of texts: program and arguments", quoted(what));
+            let problem = Problem::error(&node.place, message);
+            report.push(problem.hint("for a line of shell write [\"sh\", \"-c\", \"…\"]"));
+            return None;
+        }
+        Value::Text(_) => vec![(text(node, what, report)?, &node.place)],
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => texts(node, what, report),
+    };
+    if words.first().is_none_or(|(program, _)| program.is_empty()) {
+        // What is no text has been told.
+        if matches!(&node.value, Value::List(items) if items.len() == words.len()) || !words.is_empty() {
+            report.error(&node.place, format!("{} names no program", quoted(what)));
+        }
+        return None;
+    }
+    Some(words)
 }
 
 /// `node` as a whole number within `range`.

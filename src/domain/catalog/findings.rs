@@ -36,6 +36,7 @@ pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<
             message: format!("and {more} more problems"),
             hint: None,
             excerpt: None,
+            for_want_of_a_source: false,
         });
     }
     let mut texts = Texts { files, order: &order, lines: HashMap::new() };

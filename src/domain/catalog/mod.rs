@@ -2,7 +2,8 @@
 //!
 //! The way of a service: `shapes` finds it in its source, `types` and `merge` put the defaults of its type below it
 //! (`template` fills their placeholders), `exposed` and `names` find out what ports, URLs and settings of all services
-//! come to, `read_service` makes a [`Service`](super::Service) of it, `dependencies` judges whom it needs, and
+//! come to, `read_service` makes a [`Service`](super::Service) of it (with `read_health` and
+//! `read_policies`), `dependencies` judges whom it needs, and
 //! `resolve` brings it all together.
 
 mod agent;
@@ -22,11 +23,13 @@ mod ledger;
 mod merge;
 mod names;
 mod read_health;
+mod read_policies;
 mod read_service;
 mod reading;
 mod report;
 mod resolve;
 mod shapes;
+mod sizes;
 mod standing;
 mod template;
 mod types;

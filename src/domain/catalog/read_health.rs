@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::fields::{self, Fields, list, present, text, texts};
+use super::fields::{self, Fields, list, present, text};
 use super::names::Names;
 use super::report::{Report, quoted};
 use crate::domain::{Check, Node, Place, Probe, Problem, Value};
@@ -39,6 +39,9 @@ const PACE: Pace = Pace {
 
 /// The shortest interval and timeout: asking more often tells nothing more, and costs the machine a core.
 const SHORTEST: Duration = Duration::from_millis(10);
+
+/// How large a compiled expression may get, in bytes.
+const PATTERN_SIZE: usize = 1 << 20;
 
 /// The statuses that pass.
 const STATUS: [(u16, u16); 1] = [(200, 299)];
@@ -117,18 +120,18 @@ fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, repor
     let check = match kind {
         None => default.or_else(|| {
             let message = "this probe does not say what it asks";
-            report.push(Problem::error(&node.place, message).hint("add \"http\", \"tcp\", \"unix\" or \"exec\""));
+            report.push(
+                Problem::error(&node.place, message)
+                    .hint("add \"http\", \"tcp\", \"unix\", \"exec\", \"log\" or \"file\""),
+            );
             None
         }),
         Some(("http", value)) => http_check(value, &mut fields, ground, report),
         Some(("tcp", value)) => tcp(value, ground, report),
         Some(("unix", value)) => unix(value, ground, report),
         Some(("exec", value)) => exec(value, ground, report),
-        Some((kind, value)) => {
-            fields.accept(["max_age"]);
-            fields::unsupported(&value.place, &format!("health.{kind}"), report);
-            None
-        }
+        Some(("log", value)) => log(value, report),
+        Some((_, value)) => file(value, &mut fields, ground, report),
     };
     fields.finish(report);
     check.map(|check| pace.with(check))
@@ -250,15 +253,7 @@ fn unix(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option
 }
 
 fn exec(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
-    let words = match &node.value {
-        Value::Text(text) if text.contains(char::is_whitespace) => {
-            let problem = Problem::error(&node.place, "\"exec\" must be a list of texts: program and arguments");
-            report.push(problem.hint("for a line of shell write [\"sh\", \"-c\", \"…\"]"));
-            return None;
-        }
-        Value::Text(_) => text(node, "exec", report).map(|text| (text, &node.place)).into_iter().collect(),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => texts(node, "exec", report),
-    };
+    let words = fields::argv(node, "exec", report)?;
     let mut argv = Vec::with_capacity(words.len());
     for (word, place) in words {
         argv.push(ground.expand(word, (place, "exec"), report)?);
@@ -268,6 +263,36 @@ fn exec(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option
         return None;
     }
     Some(Check::Exec { argv })
+}
+
+fn log(node: &Node, report: &mut Report) -> Option<Check> {
+    // Not expanded: `$` is the end of a line here.
+    let pattern = text(node, "log", report)?;
+    if pattern.is_empty() {
+        report.error(&node.place, "\"log\" must be a regular expression");
+        return None;
+    }
+    match regex::RegexBuilder::new(pattern).size_limit(PATTERN_SIZE).build() {
+        Ok(_) => Some(Check::Log { pattern: pattern.to_owned() }),
+        Err(error) => {
+            let error = error.to_string();
+            // Its last line says what is wrong; those before draw it.
+            let reason = error.lines().last().unwrap_or_default().trim_start_matches("error: ").to_owned();
+            report.error(&node.place, format!("\"log\" is no regular expression: {reason}"));
+            None
+        }
+    }
+}
+
+fn file<'b>(node: &Node, fields: &mut Fields<'b>, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
+    let max_age = fields.span_from("max_age", Duration::from_millis(1), report);
+    let written = text(node, "file", report)?;
+    let expanded = ground.expand(written, (&node.place, "file"), report)?;
+    if expanded.is_empty() {
+        report.error(&node.place, "\"file\" must be the path of a file");
+        return None;
+    }
+    Some(Check::File { path: ground.root.join(expanded), max_age })
 }
 
 impl Ground<'_, '_> {

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::exposed::Exposed;
-use super::fields::{self, Fields, present, text};
+use super::fields::{Fields, present, text};
 use super::merge::Whole;
 use super::names::{Names, Shared};
 use super::read_health::{self, Ground};
 use super::report::{Report, quoted};
-use super::{argv, environment};
+use super::{argv, environment, read_policies};
 use crate::domain::{
-    Condition, Dependency, Display, Kind, NamedPort, Node, Place, Problem, RestartPolicy, RestartWhen, Service,
-    ServiceId, Signal, Spawn, StopPolicy, Value,
+    Condition, Dependency, Display, Kind, NamedPort, Node, Place, Problem, Service, ServiceId, Spawn, Value,
 };
 
 /// Every key that a service may have.
@@ -147,10 +146,15 @@ pub(super) fn read(
         probes,
         depends_on: dependencies(&mut fields, report).into_iter().map(|(dependency, _)| dependency).collect(),
         talks_to: owned(fields.texts("dependencies", report)),
-        restart: restart(&mut fields, one_shot, report),
-        stop: stop(&mut fields, report),
+        restart: read_policies::restart(&mut fields, one_shot, report),
+        stop: read_policies::stop(&mut fields, report),
         one_shot,
-        notify: notify(&mut fields, report),
+        before_start: read_policies::before_start(&mut fields, report),
+        watch: read_policies::watch(&mut fields, context.root, report),
+        limits: read_policies::limits(&mut fields, report),
+        actions: read_policies::actions(&mut fields, report),
+        notify: read_policies::notify(&mut fields, report),
+        log: read_policies::log(&mut fields, report),
     };
     finish(fields, whole, report);
     service
@@ -266,63 +270,6 @@ fn named_ports(exposed: &Exposed, names: &mut Names<'_>, member: usize) -> Vec<N
         .collect()
 }
 
-const POLICIES: [(&str, RestartWhen); 3] =
-    [("always", RestartWhen::Always), ("on-failure", RestartWhen::OnFailure), ("never", RestartWhen::Never)];
-
-fn restart(fields: &mut Fields<'_>, one_shot: bool, report: &mut Report) -> RestartPolicy {
-    let unsaid = if one_shot { RestartWhen::Never } else { RestartWhen::OnFailure };
-    let default = RestartPolicy { when: unsaid, ..RestartPolicy::default() };
-    let Some(node) = fields.take("restart") else { return default };
-    if let Value::Text(_) = node.value {
-        return RestartPolicy { when: fields::choice(node, "restart", &POLICIES, report).unwrap_or(unsaid), ..default };
-    }
-    let Some(mut fields) = Fields::object(node, "restart", report) else { return default };
-    let policy = RestartPolicy {
-        when: fields.choice("policy", &POLICIES, report).unwrap_or(unsaid),
-        delay: fields.span("delay", report).unwrap_or(default.delay),
-        max_delay: fields.span("max_delay", report).unwrap_or(default.max_delay),
-        max_restarts: fields.count("max_restarts", 0..=1_000_000, report).unwrap_or(default.max_restarts),
-        window: fields.span("window", report).unwrap_or(default.window),
-        reset_after: fields.span("reset_after", report).unwrap_or(default.reset_after),
-    };
-    let unsupported = [("on_unhealthy", "restart.on_unhealthy"), ("success_exit_codes", "restart.success_exit_codes")];
-    fields.unsupported(&unsupported, report);
-    fields.finish(report);
-    policy
-}
-
-fn stop(fields: &mut Fields<'_>, report: &mut Report) -> StopPolicy {
-    let default = StopPolicy::default();
-    let Some(node) = fields.take("stop") else { return default };
-    let Some(mut fields) = Fields::object(node, "stop", report) else { return default };
-    let signal = fields.take("signal").and_then(|node| signal(node, report));
-    let timeout = fields.span("timeout", report);
-    fields.unsupported(&[("command", "stop.command"), ("tree", "stop.tree")], report);
-    fields.finish(report);
-    StopPolicy { signal: signal.unwrap_or(default.signal), timeout: timeout.unwrap_or(default.timeout) }
-}
-
-fn signal(node: &Node, report: &mut Report) -> Option<Signal> {
-    let word = text(node, "signal", report)?;
-    let upper = word.to_ascii_uppercase();
-    let name = upper.strip_prefix("SIG").unwrap_or(&upper);
-    let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
-    if signal.is_none() {
-        let names = Signal::ALL.map(Signal::name).join(", ");
-        report.error(&node.place, format!("\"signal\" must be one of {names}, but is {}", quoted(word)));
-    }
-    signal
-}
-
-fn notify(fields: &mut Fields<'_>, report: &mut Report) -> bool {
-    let Some(node) = fields.take("notify") else { return true };
-    let Some(mut fields) = Fields::object(node, "notify", report) else { return true };
-    let enabled = fields.flag("enabled", report).is_none_or(|(flag, _)| flag);
-    fields.unsupported(&[("after", "notify.after")], report);
-    fields.finish(report);
-    enabled
-}
-
 /// What must be said of a service that is not simply a process.
 fn remark_on_kind(kind: &Kind, probes: &[Arc<crate::domain::Probe>], context: &Context<'_>, report: &mut Report) {
     match kind {
@@ -340,14 +287,12 @@ fn remark_on_kind(kind: &Kind, probes: &[Arc<crate::domain::Probe>], context: &C
 
 /// Reads what only has to be right, accepts what belongs to others, and notes what nobody knows.
 fn finish<'w>(mut fields: Fields<'w>, whole: &'w Whole, report: &mut Report) {
-    const UNSUPPORTED: [&str; 5] = ["watch", "limits", "actions", "before_start", "log"];
     // What kinds without a process don't ask for.
     for key in ["module", "file"] {
         fields.text(key, report);
     }
     fields.texts("secrets", report);
     fields.flag("stop_on_exit", report);
-    fields.unsupported(&UNSUPPORTED.map(|key| (key, key)), report);
     // Read elsewhere, or by the type alone.
     fields.accept([
         "id",

@@ -89,7 +89,7 @@ impl Supervisor {
                 && unit.service.one_shot
                 && unit.phase == Phase::Idle
                 && unit.spawn_hash.as_ref() == Some(&end.spawn_hash)
-                && end.exit.is_success()
+                && unit.service.restart.is_success(&end.exit)
             {
                 unit.phase = Phase::Completed;
             }

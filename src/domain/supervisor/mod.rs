@@ -11,6 +11,7 @@ mod health;
 mod notices;
 mod phase;
 mod plan;
+mod quiet;
 mod restart;
 #[cfg(test)]
 mod states;
@@ -135,6 +136,8 @@ impl Supervisor {
             }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
             Event::Resumed => self.resume(now),
+            Event::ClockSet => self.notices.forget_time(),
+            Event::TimeOfDay { since_midnight } => self.notices.tell_time(now, since_midnight),
             Event::Commanded { ticket, command } => {
                 let reloads = command == Command::Reload;
                 let answer = self.command(now, command);
@@ -265,6 +268,7 @@ impl Supervisor {
             self.deadlines.set(id, unit.phase.next_deadline());
         }
         self.notices.forgive(now);
+        self.notices.forget_time();
         self.record("resumed", "the machine slept".to_owned());
         self.read_sources("the machine slept".to_owned());
     }
@@ -286,6 +290,9 @@ impl Supervisor {
             }
             let old = std::mem::replace(&mut self.snapshot, Arc::clone(&snapshot));
             self.notices.look(now, &old, &snapshot);
+        }
+        if self.notices.wants_time(now, &self.catalog.agent) {
+            self.effects.push(Effect::TellTimeOfDay);
         }
         let mut notices = Vec::new();
         self.notices.step(now, &self.snapshot, &self.catalog.agent, &mut notices);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::quiet::Quiet;
 use crate::domain::{
     AgentSettings, Light, Moment, Notice, NoticeKey, Problem, ProcessState, ServiceId, ServiceView, Severity, Snapshot,
     Urgency,
@@ -17,6 +18,9 @@ const JOIN: Duration = Duration::from_secs(1);
 
 /// How much longer a trouble is held back that was there before the machine slept.
 const AFTER_SLEEP: Duration = Duration::from_secs(10);
+
+/// How many lines a notification about several services has at the most.
+const LINES: usize = 7;
 
 /// From so many troubles at once on they are one notification.
 const BURST: usize = 3;
@@ -36,6 +40,9 @@ pub struct Board {
     /// Those that were told together, until all of them are well.
     burst: BTreeSet<ServiceId>,
     sources: Sources,
+    quiet: Quiet,
+    /// Those of which something would have been told, had it not been quiet.
+    missed: BTreeSet<ServiceId>,
 }
 
 /// What is known of one service that is or was in trouble.
@@ -43,6 +50,8 @@ pub struct Board {
 struct Track {
     /// Since when it has been in a trouble that is not told yet.
     pending: Option<Moment>,
+    /// How long a trouble of this service must last to be told.
+    after: Duration,
     /// Whether the pending trouble is another's consequence.
     covered: bool,
     /// How the present trouble has been told.
@@ -59,7 +68,7 @@ enum Told {
     Alone,
     /// Together with others.
     Together,
-    /// Not at all: paused, muted or switched off.
+    /// Not at all: paused, muted, switched off or quiet.
     Silently,
 }
 
@@ -115,6 +124,7 @@ impl Board {
                 // That it has given up is news, even if it was told to be unhealthy before.
                 let has_failed = view.process == ProcessState::Failed;
                 let is_news = track.told.is_none() || (has_failed && !track.told_failed);
+                track.after = view.service.notify.after;
                 if is_news && track.pending.is_none() {
                     track.pending = Some(now);
                     track.covered = false;
@@ -128,36 +138,95 @@ impl Board {
         }
         self.tracks.retain(|id, _| new.service(id.as_str()).is_some());
         self.burst.retain(|id| new.service(id.as_str()).is_some_and(|view| view.light != Light::Gray));
+        self.missed.retain(|id| new.service(id.as_str()).is_some());
         if !Arc::ptr_eq(&self.sources.seen, &new.problems) {
             self.sources.look(&new.problems);
         }
     }
 
-    /// Tells what is due.
+    /// Whether the time of day has to be asked for.
+    pub fn wants_time(&mut self, now: Moment, agent: &AgentSettings) -> bool {
+        self.quiet.follow(now, agent.quiet_hours)
+    }
+
+    /// At `now` so much of the day has passed.
+    pub fn tell_time(&mut self, now: Moment, since_midnight: Duration) {
+        self.quiet.tell(now, since_midnight);
+    }
+
+    /// The time of day is not what it was.
+    pub fn forget_time(&mut self) {
+        self.quiet.forget();
+    }
+
+    /// Tells what is due; nothing as long as it is not known whether it is quiet.
     pub fn step(&mut self, now: Moment, snapshot: &Snapshot, agent: &AgentSettings, notices: &mut Vec<Notice>) {
-        let silent = self.paused || !agent.notifications;
+        let Some(is_quiet) = self.quiet.is_quiet() else { return };
+        let silence = match (self.paused || !agent.notifications, is_quiet) {
+            (true, _) => Silence::Switched,
+            (false, true) => Silence::Quiet,
+            (false, false) => Silence::None,
+        };
         self.muted.retain(|_, until| *until > now);
-        self.tell_recoveries(now, snapshot, silent, notices);
-        self.tell_troubles(now, snapshot, silent, notices);
-        if let Some(notice) = self.sources.tell(silent)
-            && !silent
+        self.tell_missed(snapshot, silence, notices);
+        self.tell_recoveries(now, snapshot, silence, notices);
+        self.tell_troubles(now, snapshot, silence, notices);
+        // In quiet hours the sources wait for what has become of them by the end.
+        if silence != Silence::Quiet
+            && let Some(notice) = self.sources.tell(silence == Silence::Switched)
+            && silence == Silence::None
         {
             notices.push(notice);
         }
     }
 
-    /// When the next trouble is told.
+    /// When the next trouble is told, or it gets quiet, or loud.
     pub fn next_deadline(&self) -> Option<Moment> {
+        self.quiet.is_quiet()?;
         let open = self.tracks.values().filter(|track| !track.covered);
-        open.filter_map(|track| track.pending).min().map(|since| since + JOIN)
+        open.filter_map(Track::due).chain(self.quiet.next_deadline()).min()
     }
 
-    fn tell_recoveries(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, notices: &mut Vec<Notice>) {
+    /// Once it is no longer quiet: what would have been told, in one notification.
+    fn tell_missed(&mut self, snapshot: &Snapshot, silence: Silence, notices: &mut Vec<Notice>) {
+        if silence == Silence::Quiet || self.missed.is_empty() {
+            return;
+        }
+        let missed = std::mem::take(&mut self.missed);
+        if silence == Silence::Switched {
+            return;
+        }
+        let mut lines = Vec::new();
+        let mut lasting = 0;
+        for view in missed.iter().filter_map(|id| snapshot.service(id.as_str())) {
+            let name = &view.service.display.name;
+            if is_trouble(view) {
+                lasting += 1;
+                lines.push(format!("{name}: {}", view.reason));
+                if let Some(track) = self.tracks.get_mut(&view.id) {
+                    // So that its recovery is told.
+                    track.told = Some(Told::Alone);
+                }
+            } else {
+                lines.push(format!("{name} was in trouble, and no longer is"));
+            }
+        }
+        let title = match lasting {
+            0 => "While it was quiet, there were troubles".to_owned(),
+            1 => "While it was quiet, a service got into trouble".to_owned(),
+            _ => format!("While it was quiet, {lasting} services got into trouble"),
+        };
+        lines.extend(self.sources.tell(false).map(|notice| format!("{}: {}", notice.title, notice.body)));
+        let urgency = if lasting == 0 { Urgency::Low } else { Urgency::Critical };
+        notices.push(Notice { key: NoticeKey::Digest, urgency, title, body: listed(lines), service: None });
+    }
+
+    fn tell_recoveries(&mut self, now: Moment, snapshot: &Snapshot, silence: Silence, notices: &mut Vec<Notice>) {
         let is_green = |id: &ServiceId| snapshot.service(id.as_str()).is_some_and(|view| view.light == Light::Green);
         // Those that were told together are told to be well together.
-        if !self.burst.is_empty() && self.burst.iter().all(is_green) {
+        if silence != Silence::Quiet && !self.burst.is_empty() && self.burst.iter().all(is_green) {
             let ids = std::mem::take(&mut self.burst);
-            if !silent {
+            if silence == Silence::None {
                 notices.push(Notice {
                     key: NoticeKey::Burst,
                     urgency: Urgency::Low,
@@ -175,20 +244,25 @@ impl Board {
             };
             let Some(view) = snapshot.service(id.as_str()).filter(|view| view.light == Light::Green) else { continue };
             track.told = None;
-            if alone && !silent && !track.is_flapping(now) && !self.muted.contains_key(id) {
-                notices.push(Notice {
+            if !alone || track.is_flapping(now) || self.muted.contains_key(id) {
+                continue;
+            }
+            match silence {
+                Silence::Switched => {}
+                Silence::Quiet => drop(self.missed.insert(id.clone())),
+                Silence::None => notices.push(Notice {
                     key: NoticeKey::Service(id.clone()),
                     urgency: Urgency::Low,
                     title: format!("{} has recovered", view.service.display.name),
                     body: view.reason.clone(),
                     service: Some(id.clone()),
-                });
+                }),
             }
         }
     }
 
-    fn tell_troubles(&mut self, now: Moment, snapshot: &Snapshot, silent: bool, notices: &mut Vec<Notice>) {
-        if !self.tracks.values().any(|track| track.pending.is_some_and(|since| since + JOIN <= now)) {
+    fn tell_troubles(&mut self, now: Moment, snapshot: &Snapshot, silence: Silence, notices: &mut Vec<Notice>) {
+        if !self.tracks.values().any(|track| track.due().is_some_and(|due| due <= now)) {
             return;
         }
         let mut due = Vec::new();
@@ -202,7 +276,7 @@ impl Board {
                 continue;
             }
             // Who joins within the time of the first is told with it.
-            if !track.covered && since <= now {
+            if !track.covered && since + track.after <= now {
                 due.push(Arc::clone(view));
             }
         }
@@ -213,11 +287,16 @@ impl Board {
             let was_flapping = track.is_flapping(now);
             track.times.retain(|told| now.since(*told) < FLAP_WINDOW);
             track.times.push_back(now);
-            let hushed = silent || !view.service.notify || self.muted.contains_key(&view.id) || was_flapping;
+            let hushed = !view.service.notify.enabled || self.muted.contains_key(&view.id) || was_flapping;
             track.told_failed = view.process == ProcessState::Failed;
-            track.told = Some(if hushed { Told::Silently } else { Told::Alone });
-            if !hushed {
-                loud.push(view);
+            track.told = Some(Told::Silently);
+            match silence {
+                Silence::None if !hushed => {
+                    track.told = Some(Told::Alone);
+                    loud.push(view);
+                }
+                Silence::Quiet if !hushed => drop(self.missed.insert(view.id.clone())),
+                Silence::None | Silence::Quiet | Silence::Switched => {}
             }
         }
         if loud.len() < BURST {
@@ -233,22 +312,44 @@ impl Board {
             }
             self.burst.insert(view.id.clone());
         }
-        let lines = loud.iter().take(8).map(|view| format!("{}: {}", view.service.display.name, view.reason));
-        let mut lines = lines.collect::<Vec<_>>();
-        if loud.len() > lines.len() {
-            lines.push(format!("and {} more", loud.len() - lines.len()));
-        }
+        let lines = loud.iter().map(|view| format!("{}: {}", view.service.display.name, view.reason)).collect();
         notices.push(Notice {
             key: NoticeKey::Burst,
             urgency: Urgency::Critical,
             title: format!("{} services do not work", loud.len()),
-            body: lines.join("\n"),
+            body: listed(lines),
             service: None,
         });
     }
 }
 
+/// Why nothing is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Silence {
+    /// It is told.
+    None,
+    /// Paused or switched off: what happens is not made up for.
+    Switched,
+    /// Quiet hours: what happens is told after them.
+    Quiet,
+}
+
+/// The first lines, and how many more there are.
+fn listed(mut lines: Vec<String>) -> String {
+    let more = lines.len().saturating_sub(LINES);
+    lines.truncate(LINES);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("\n")
+}
+
 impl Track {
+    /// When its trouble is told.
+    fn due(&self) -> Option<Moment> {
+        self.pending.map(|since| since + self.after.max(JOIN))
+    }
+
     fn is_flapping(&self, now: Moment) -> bool {
         let recent = self.times.iter().filter(|told| now.since(**told) < FLAP_WINDOW).count();
         recent >= FLAPS

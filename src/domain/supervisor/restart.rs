@@ -50,7 +50,7 @@ impl History {
     /// Decides what comes after an end at `now`, and remembers a restart. `healthy_for` is how long the run has been
     /// healthy at its end.
     pub fn after(&mut self, policy: &RestartPolicy, now: Moment, end: &End, healthy_for: Duration) -> Next {
-        let success = matches!(end, End::Exit(exit) if exit.is_success());
+        let success = matches!(end, End::Exit(exit) if policy.is_success(exit));
         let restarts = match policy.when {
             RestartWhen::Always => true,
             RestartWhen::OnFailure => !success,

@@ -73,6 +73,7 @@ fn order(effect: &Effect) -> Option<&'static str> {
         Effect::Kill { .. } => Some("kill"),
         Effect::Probe(_) => Some("probe"),
         Effect::ReadSources { .. }
+        | Effect::TellTimeOfDay
         | Effect::SaveIntent(_)
         | Effect::Record(_)
         | Effect::Notify(_)
@@ -208,6 +209,11 @@ fn service(kind: Kind) -> Arc<Service> {
         restart: RestartPolicy::default(),
         stop: StopPolicy::default(),
         one_shot: false,
-        notify: true,
+        before_start: Vec::new(),
+        watch: Vec::new(),
+        limits: crate::domain::Limits::default(),
+        actions: Vec::new(),
+        notify: crate::domain::NotifyPolicy::default(),
+        log: crate::domain::LogPolicy::default(),
     })
 }

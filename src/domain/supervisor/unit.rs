@@ -402,7 +402,7 @@ impl Unit {
         run: Option<RunId>,
         orders: &mut Orders<'_>,
     ) {
-        let success = matches!(end, End::Exit(exit) if exit.is_success());
+        let success = matches!(end, End::Exit(exit) if self.service.restart.is_success(exit));
         if success && self.service.one_shot {
             self.phase = Phase::Completed;
             self.first_cause = None;

@@ -15,6 +15,7 @@ use std::time::Duration;
 use pilotlight::domain::{Event, Exit, Intent, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId};
 use pilotlight::engine::ports::Inbox;
 
+pub use self::notifier::Desktop;
 pub use self::processes::{Behaviour, Child, Spawning};
 use self::sources::UnderWay;
 pub use self::sources::reading;
@@ -34,8 +35,10 @@ pub struct Machine {
     pub intent: Intent,
     /// What was recorded.
     pub history: Vec<Occurrence>,
-    /// What was shown.
+    /// What was ordered to be shown.
     pub notices: Vec<Notice>,
+    /// Where it is shown.
+    pub desktop: Desktop,
     inbox: Inbox,
     agenda: BTreeMap<(Moment, u64), Due>,
     sequence: u64,
@@ -77,6 +80,7 @@ impl Machine {
             intent: Intent::new(),
             history: Vec::new(),
             notices: Vec::new(),
+            desktop: Desktop::default(),
             inbox,
             agenda: BTreeMap::new(),
             sequence: 0,
@@ -84,6 +88,13 @@ impl Machine {
             probing: BTreeSet::new(),
             reading: None,
         }
+    }
+
+    /// Tells the time of day: it is midnight whenever the clock shows whole days.
+    pub fn tell_time_of_day(&mut self) {
+        let seconds = self.now.since(Moment::default()).as_secs_f64() % (24.0 * 3600.0);
+        let since_midnight = Duration::from_secs_f64(seconds);
+        self.later(Duration::ZERO, Due::Fact(Event::TimeOfDay { since_midnight }));
     }
 
     /// When the next thing comes about.

@@ -52,6 +52,6 @@ fn port(check: &Check) -> Option<u16> {
     match check {
         Check::Http { url, .. } => reqwest::Url::parse(url).ok()?.port_or_known_default(),
         Check::Tcp { port, .. } => Some(*port),
-        Check::Unix { .. } | Check::Exec { .. } => None,
+        Check::Unix { .. } | Check::Exec { .. } | Check::Log { .. } | Check::File { .. } => None,
     }
 }
