@@ -61,6 +61,6 @@ fn press_in(pid: u32, event: u32) -> bool {
 }
 
 /// Lets no key end the errand itself.
-unsafe extern "system" fn unheard(_event: u32) -> i32 {
+extern "system" fn unheard(_event: u32) -> i32 {
     1
 }

@@ -188,10 +188,6 @@ struct Wait {
     ended: oneshot::Receiver<()>,
 }
 
-// SAFETY: the wait's handle may be used from any thread, and what `told` points to is touched by the pool's thread only,
-// until it is taken back in `drop`.
-unsafe impl Send for Wait {}
-
 impl Wait {
     fn begin(process: BorrowedHandle<'_>) -> io::Result<Self> {
         let (tell, ended) = oneshot::channel();
@@ -231,7 +227,7 @@ impl Drop for Wait {
 }
 
 /// Called by the pool's thread, once.
-unsafe extern "system" fn tell_end(told: *mut c_void, _timed_out: bool) {
+extern "system" fn tell_end(told: *mut c_void, _timed_out: bool) {
     // SAFETY: the pointer is the one that was registered, alive until the wait is taken back, which waits for us.
     if let Some(tell) = unsafe { (*told.cast::<Option<oneshot::Sender<()>>>()).take() } {
         // Whoever waited may have gone.
