@@ -5,26 +5,26 @@ use std::io::{Error, ErrorKind, Result};
 use tokio::signal::windows::{CtrlBreak, CtrlC, CtrlClose, ctrl_break, ctrl_c, ctrl_close};
 
 /// What asks a service to end here.
-pub const TERM: &str = "Ctrl+Break";
+pub const TERM: &str = "Ctrl+C";
 
 /// The signals that ask it to end.
 pub struct Signals {
     interrupt: CtrlC,
-    terminate: CtrlBreak,
+    pause: CtrlBreak,
     close: CtrlClose,
 }
 
 impl Signals {
     /// Listens from now on.
     pub fn listen() -> Result<Self> {
-        Ok(Self { interrupt: ctrl_c()?, terminate: ctrl_break()?, close: ctrl_close()? })
+        Ok(Self { interrupt: ctrl_c()?, pause: ctrl_break()?, close: ctrl_close()? })
     }
 
     /// Waits for the next one, and names it.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => TERM,
-            _ = self.interrupt.recv() => "Ctrl+C",
+            _ = self.interrupt.recv() => TERM,
+            _ = self.pause.recv() => "Ctrl+Break",
             _ = self.close.recv() => "the end of its console",
         }
     }

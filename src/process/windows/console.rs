@@ -1,5 +1,8 @@
 //! Asks a run to end, by the keys that end a program in a console.
 //!
+//! Ctrl+C is what asks a program to end here, as SIGTERM does elsewhere; Ctrl+Break is the counterpart of SIGQUIT, which
+//! some answer with a report and go on.
+//!
 //! Only who is attached to a console can send them, and nobody can be attached to two: so this program is started once
 //! more, beside the agent, for a moment, and attaches to the console of the run.
 
@@ -18,24 +21,29 @@ use crate::domain::Signal;
 
 /// The first argument of the program when it is started for this errand.
 const ERRAND: &str = "--press-keys-in-console-of";
-/// The argument for Ctrl+C; otherwise it is Ctrl+Break.
+/// The argument for Ctrl+C.
 const INTERRUPT: &str = "interrupt";
 /// The argument for Ctrl+Break.
 const BREAK: &str = "break";
 
-/// Presses Ctrl+Break (for [`Signal::Int`]: Ctrl+C) in the console of the first of `pids` that has one. Blocks for a moment.
+/// Presses Ctrl+C (for [`Signal::Quit`]: Ctrl+Break) in the console of the first of `pids` that has one. Blocks for a
+/// moment.
 ///
 /// # Errors
 /// If none of them has a console, or the errand fails otherwise.
 pub(super) fn press(signal: Signal, pids: &[u32]) -> io::Result<()> {
     let keys = match signal {
-        Signal::Int => INTERRUPT,
-        Signal::Term | Signal::Quit | Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Kill => BREAK,
+        Signal::Quit => BREAK,
+        Signal::Term | Signal::Int | Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Kill => INTERRUPT,
     };
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(ERRAND).arg(keys).args(pids.iter().map(u32::to_string)).creation_flags(DETACHED_PROCESS);
     let status = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status()?;
-    if status.success() { Ok(()) } else { Err(io::Error::other("none of its processes has a console")) }
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("none of its processes has a console that takes the keys"))
+    }
 }
 
 /// Does the errand if this is one: for the program's main function, before it does anything else.
@@ -44,7 +52,7 @@ pub fn errand() -> Option<ExitCode> {
     if arguments.next().as_deref() != Some(ERRAND) {
         return None;
     }
-    let event = if arguments.next().as_deref() == Some(INTERRUPT) { CTRL_C_EVENT } else { CTRL_BREAK_EVENT };
+    let event = if arguments.next().as_deref() == Some(BREAK) { CTRL_BREAK_EVENT } else { CTRL_C_EVENT };
     let heard = arguments.filter_map(|pid| pid.parse().ok()).any(|pid| press_in(pid, event));
     Some(if heard { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
