@@ -100,7 +100,7 @@ fn job_of<'a>(run: &RunId, processes: impl IntoIterator<Item = &'a Held>) -> io:
         None => Job::create(run)?,
     };
     for process in processes {
-        if !job.holds(process) && !process.has_ended() {
+        if !process.has_ended() && !job.holds(process)? {
             job.take_in(process)?;
         }
     }

@@ -15,9 +15,8 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
 };
 use windows_sys::Win32::System::Threading::{
     GetExitCodeProcess, GetProcessTimes, INFINITE, OpenProcess, OpenThread, PROCESS_DUP_HANDLE,
-    PROCESS_QUERY_LIMITED_INFORMATION, PROCESS_SET_QUOTA, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE,
-    RegisterWaitForSingleObject, ResumeThread, THREAD_SUSPEND_RESUME, TerminateProcess, UnregisterWaitEx,
-    WT_EXECUTEONLYONCE, WaitForSingleObject,
+    PROCESS_QUERY_INFORMATION, PROCESS_SET_QUOTA, PROCESS_SYNCHRONIZE, PROCESS_TERMINATE, RegisterWaitForSingleObject,
+    ResumeThread, THREAD_SUSPEND_RESUME, TerminateProcess, UnregisterWaitEx, WT_EXECUTEONLYONCE, WaitForSingleObject,
 };
 
 use crate::domain::Exit;
@@ -41,7 +40,7 @@ pub(super) struct Held {
 impl Held {
     /// Holds the process `pid`; `None` if there is none, or none that this user may open.
     pub fn open(pid: u32) -> io::Result<Option<Self>> {
-        let access = PROCESS_QUERY_LIMITED_INFORMATION
+        let access = PROCESS_QUERY_INFORMATION
             | PROCESS_SYNCHRONIZE
             | PROCESS_TERMINATE
             | PROCESS_SET_QUOTA

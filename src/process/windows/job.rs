@@ -55,11 +55,11 @@ impl Job {
     }
 
     /// Whether a process is in it.
-    pub fn holds(&self, process: &Held) -> bool {
+    pub fn holds(&self, process: &Held) -> io::Result<bool> {
         let mut holds = 0;
         // SAFETY: both handles are open, and `holds` is there to be written to.
-        let asked = unsafe { IsProcessInJob(process.as_handle().as_raw_handle(), self.raw(), &mut holds) };
-        asked != 0 && holds != 0
+        done(unsafe { IsProcessInJob(process.as_handle().as_raw_handle(), self.raw(), &mut holds) })?;
+        Ok(holds != 0)
     }
 
     /// Gives `process` a handle of the job that goes when it ends: the job's name lasts as long, whatever becomes of us.

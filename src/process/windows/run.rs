@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -154,15 +155,22 @@ impl Run {
             tracing::error!("processes of {} ({}) cannot be listed: {error}", self.service, self.id);
             Vec::new()
         });
-        let held = pids.into_iter().filter_map(|pid| match Held::open(pid) {
+        let living = pids.into_iter().filter_map(|pid| match self.member(pid) {
             Ok(held) => held,
             Err(error) => {
                 tracing::warn!("pid {pid} of {} cannot be looked at: {error}", self.service);
                 None
             }
         });
-        // A number may have been given away between the list and the look.
-        held.filter(|held| !held.has_ended() && self.job.holds(held)).collect()
+        living.collect()
+    }
+
+    /// The process `pid`, if it lives and is of the tree: a number may be given away between a list and a look.
+    fn member(&self, pid: u32) -> io::Result<Option<Held>> {
+        match Held::open(pid)? {
+            Some(held) if !held.has_ended() && self.job.holds(&held)? => Ok(Some(held)),
+            Some(_) | None => Ok(None),
+        }
     }
 
     /// Brings the files up to date with the end of the main process.
