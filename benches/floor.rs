@@ -1,6 +1,6 @@
 //! How far the agent is from the bare system: each number is measured beside its floor, in one run.
 //!
-//! `cargo bench` prints a table; `cargo bench -- idle` only what is named (of few, many and idle). The floor does by hand, in this process, the least that the same outcome takes:
+//! `cargo bench` prints a table; `cargo bench -- idle` only what is named (of few, many, reload and idle). The floor does by hand, in this process, the least that the same outcome takes:
 //! inotify and a spawn, a wait and a spawn, a loop of spawns. Both sides start the same program, which reports its
 //! first instruction through a named pipe. Times include that report and the files' renames on both sides.
 #![allow(clippy::unwrap_used)]
@@ -14,6 +14,9 @@ mod bare;
 #[cfg(target_os = "linux")]
 #[path = "floor/measure.rs"]
 mod measure;
+#[cfg(target_os = "linux")]
+#[path = "floor/reload.rs"]
+mod reload;
 #[cfg(target_os = "linux")]
 #[path = "floor/reports.rs"]
 mod reports;

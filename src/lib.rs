@@ -17,6 +17,7 @@ pub mod engine;
 
 pub mod domain;
 
+pub mod git;
 pub mod logs;
 pub mod observe;
 pub mod power;

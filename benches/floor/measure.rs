@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::agent::{Agent, place, service};
 use crate::bare::{Bare, on_files};
+use crate::reload::reload;
 use crate::reports::Reports;
 
 /// How often each short thing is measured.
@@ -39,6 +40,9 @@ pub fn measure(is_asked: impl Fn(&str) -> bool) {
         let agent = in_new_folder(many);
         line(&format!("{MANY} started, to the last one's"), bare.0, agent.0);
         line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1));
+    }
+    if is_asked("reload") {
+        reloads();
     }
     if is_asked("idle") {
         in_new_folder(idle);
@@ -175,6 +179,18 @@ fn bare_many(folder: &Path) -> (Duration, Vec<Duration>) {
         .collect();
     reactor.join().unwrap();
     (started, changes)
+}
+
+/// What a change costs the domain, beside the number of services that it does not concern.
+fn reloads() {
+    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
+    let least = median(reload(100));
+    for count in [200, 1000, 10_000] {
+        let time = median(reload(count));
+        let ratio = ms(time) / ms(least);
+        let what = format!("1 of {count} changed, the domain; 100 are bare");
+        println!("{what:<44} {:>7.2} ms {:>7.2} ms {ratio:>6.1}×   2×", ms(least), ms(time));
+    }
 }
 
 /// What an agent costs while nothing happens.

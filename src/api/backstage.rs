@@ -1,13 +1,15 @@
 //! What the interface needs beside the engine, as ports that the composition root fills.
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
 use crate::domain::{ServiceId, ServiceView};
 use crate::engine::Handle;
-use crate::wire::{AgentFacts, Event, Samples};
+use crate::wire::{AgentFacts, Checkout, Event, Samples};
 
 /// Everything that stands behind the interface; cheap to clone.
 ///
@@ -22,6 +24,8 @@ pub struct Backstage {
     pub sample: Sampling,
     /// Reads the ends of logs.
     pub last_lines: LastLines,
+    /// Tells what is checked out.
+    pub checkout: Checkouts,
     /// What happened.
     pub journal: Arc<dyn Journal>,
 }
@@ -31,6 +35,9 @@ pub type Sampling = Arc<dyn Fn(&[Arc<ServiceView>]) -> io::Result<Samples> + Sen
 
 /// The last lines of a service's log, at most so many, oldest first, without line ends; `None` if it has no log.
 pub type LastLines = Arc<dyn Fn(&ServiceId, usize) -> io::Result<Option<Vec<String>>> + Send + Sync>;
+
+/// What is checked out around a folder, and how it came to be since then; `None` outside of every checkout.
+pub type Checkouts = Arc<dyn Fn(&Path, SystemTime) -> io::Result<Option<Checkout>> + Send + Sync>;
 
 /// What happened, as far as it is kept.
 pub trait Journal: Send + Sync {

@@ -21,7 +21,7 @@ mod show;
 mod tests;
 mod wait;
 
-pub use backstage::{Backstage, Journal, LastLines, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Sampling};
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use axum::Json;
 use axum::extract::{Path, State};
@@ -12,8 +13,8 @@ use super::backstage::Backstage;
 use super::events::query;
 use super::failure::internal;
 use super::known::find;
-use crate::domain::{ServiceView, Snapshot};
-use crate::wire::{Failure, Graph, Ps, Samples, Status, Why, changed_since_healthy};
+use crate::domain::{Kind, ServiceView, Snapshot};
+use crate::wire::{Failure, Graph, Ps, Samples, Status, Why, last_healthy};
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
@@ -52,17 +53,31 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
     // One was asked for, and so one was found.
     let view = views.first().ok_or_else(|| internal("the service is gone"))?;
-    let asked = (backstage.clone(), view.id.clone());
-    let (lines, events) = aside(move || {
-        let (backstage, id) = asked;
-        let lines = (backstage.last_lines)(&id, LAST_LINES);
-        (lines, backstage.journal.read(0))
+    let asked = (backstage.clone(), Arc::clone(view));
+    let (lines, events, checkout) = aside(move || {
+        let (backstage, view) = asked;
+        let lines = (backstage.last_lines)(&view.id, LAST_LINES);
+        let events = backstage.journal.read(0);
+        let since = events.as_ref().ok().and_then(|(events, _)| last_healthy(&view, events));
+        let since = since.and_then(|at| at.try_into().ok()).unwrap_or_else(SystemTime::now);
+        let folder = match &view.service.kind {
+            Kind::Process(spawn) => Some(&spawn.cwd),
+            Kind::External | Kind::Detached | Kind::Settings => None,
+        };
+        let checkout = folder.and_then(|folder| {
+            // A suspect that can't be questioned spoils nothing else.
+            let found = (backstage.checkout)(folder, since);
+            found.unwrap_or_else(|error| {
+                tracing::warn!(%error, "failed to read what is checked out in {}", folder.display());
+                None
+            })
+        });
+        (lines, events, checkout)
     })
     .await?;
     let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
     let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
-    let changed = changed_since_healthy(&id, &events);
-    Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, changed)))
+    Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
 }
 
 /// `GET /v1/graph`.

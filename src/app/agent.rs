@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::backstage::{ToldStore, last_lines, root, sampling};
+use super::backstage::{ToldStore, checkouts, last_lines, root, sampling};
 use super::console::Console;
 use super::platform::uptime;
 use super::project::{Project, in_full};
@@ -19,14 +19,14 @@ use crate::api::{self, Backstage, Listener};
 use crate::cli::{Exit, Global, Run, refuse};
 use crate::domain::{Event, RunIds, ServiceId, Snapshot};
 use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
-use crate::logs::LogIndex;
+use crate::logs::DiskLogs;
 use crate::notify::{DesktopNotifier, OpenLog};
 use crate::observe::{Observer, Usage};
 use crate::probe::NetProbes;
 use crate::process::OsProcesses;
 use crate::sources::{DiskSources, Reader};
 use crate::state::{AgentFile, AgentRecord, DiskStore, Instance, Kept};
-use crate::watch::FolderWatch;
+use crate::watch::{FileWatch, FolderWatch};
 use crate::wire::AgentFacts;
 use crate::{power, tray};
 
@@ -127,8 +127,9 @@ impl Agent<'_> {
             processes: Box::new(processes),
             probes: Box::new(NetProbes::new(inbox.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
+            files: Box::new(FileWatch::new(inbox.clone())),
             store: Box::new(store),
-            logs: Box::new(LogIndex::new(dir.clone())),
+            logs: Box::new(DiskLogs::start(dir.clone(), inbox.clone())),
             notifier: Box::new(DesktopNotifier::start(handle.clone(), open_log(opener.clone(), &dir))),
         };
         power::tell_resumes(inbox.clone());
@@ -162,6 +163,7 @@ impl Agent<'_> {
             agent: Arc::new(facts),
             sample: sampling(),
             last_lines: last_lines(dir.clone()),
+            checkout: checkouts(),
             journal,
         };
         let (ended, end) = oneshot::channel::<()>();

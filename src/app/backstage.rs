@@ -1,14 +1,17 @@
 //! What the control interface needs of the effects: measurements, the ends of logs, and what happened.
 
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::api::{Journal, LastLines, Sampling};
+use crate::api::{Checkouts, Journal, LastLines, Sampling};
 use crate::domain::{Intent, Occurrence, ServiceId, ServiceView};
 use crate::engine::StateDir;
 use crate::engine::ports::Store;
+use crate::git::{Checkout, Move};
 use crate::logs;
 use crate::observe::{Observer, ProcessUse, Root};
 use crate::state::{DiskStore, EventLine, EventPosition, read_events_from};
@@ -44,11 +47,23 @@ fn process(process: &ProcessUse) -> wire::Process {
 /// Reads the ends of logs.
 pub(super) fn last_lines(dir: StateDir) -> LastLines {
     Arc::new(move |id: &ServiceId, count: usize| {
-        let path = dir.log(id);
-        if !path.exists() {
+        if !dir.log(id).exists() {
             return Ok(None);
         }
-        logs::last_lines(&path, count).map(Some)
+        logs::last_lines(&dir, id, count).map(Some)
+    })
+}
+
+/// Tells what is checked out.
+pub(super) fn checkouts() -> Checkouts {
+    Arc::new(|folder: &Path, since: SystemTime| {
+        let Some(Checkout { folder, branch, head, moves }) = Checkout::around(folder, since)? else { return Ok(None) };
+        let moves = moves.into_iter().filter_map(|Move { at, text, .. }| {
+            // A time that the calendar does not know is none.
+            Some(wire::Change { at: at.try_into().ok()?, text })
+        });
+        let (folder, moves) = (folder.to_string_lossy().into_owned(), moves.collect());
+        Ok(Some(wire::Checkout { folder, branch, head, moves }))
     })
 }
 

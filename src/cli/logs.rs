@@ -11,7 +11,7 @@ use super::exit::{Exit, Unmet};
 use super::render::{pad, paint};
 use crate::domain::ServiceId;
 use crate::engine::StateDir;
-use crate::logs::{LogLine, Query, follow, parse_since, read};
+use crate::logs::{Ending, LogLine, Query, follow, parse_since, read};
 use crate::wire;
 
 /// Shows what services have written. `defined` are those of the configuration, in its order; a service that has only
@@ -104,7 +104,12 @@ impl LogPrinter {
         match self.form {
             LogForm::Raw => {
                 out.write_all(&line.bytes)?;
-                out.write_all(b"\n")
+                match line.ending {
+                    Ending::LineFeed => out.write_all(b"\n"),
+                    // Of one service exactly what it wrote; of several, each begins where a line begins.
+                    Ending::Missing if self.services.len() > 1 => out.write_all(b"\n"),
+                    Ending::Missing | Ending::Continued => Ok(()),
+                }
             }
             LogForm::Json => {
                 let line = wire::LogLine { service: line.service.to_string(), at: line.at, text: line.text() };
@@ -140,7 +145,7 @@ fn query(args: &Logs) -> Result<Query, Unmet> {
     let grep = grep.map_err(|error| Unmet::new(Exit::Usage, format!("--grep: {error}")))?;
     let narrowed = since.is_some() || grep.is_some();
     let last = args.lines.or(if narrowed { None } else { Some(LINES) });
-    Ok(Query { last, since, grep })
+    Ok(Query { last, since, grep, in_parts: args.raw })
 }
 
 /// The services that were asked for; without any, all that are defined or have left a log.

@@ -22,16 +22,26 @@ pub struct CatalogDiff {
 impl CatalogDiff {
     /// What leads from `old` to `new`.
     pub fn between(old: &Catalog, new: &Catalog) -> Self {
-        let added = new.services.keys().filter(|id| !old.services.contains_key(*id)).cloned().collect::<Vec<_>>();
-        let removed = old.services.keys().filter(|id| !new.services.contains_key(*id)).cloned().collect::<Vec<_>>();
-        let changed = new
-            .services
-            .iter()
-            .filter_map(|(id, service)| {
-                let diff = ServiceDiff::between(old.services.get(id)?, service);
-                (!diff.is_empty()).then(|| (id.clone(), diff))
-            })
-            .collect();
+        let (mut added, mut changed) = (Vec::new(), Vec::new());
+        for (at, (id, service)) in new.services.iter().enumerate() {
+            // Most stay what and where they are.
+            if old.services.get_index(at).is_some_and(|(_, before)| Arc::ptr_eq(before, service)) {
+                continue;
+            }
+            let Some(before) = old.services.get(id) else {
+                added.push(id.clone());
+                continue;
+            };
+            if !Arc::ptr_eq(before, service) {
+                let diff = ServiceDiff::between(before, service);
+                changed.extend((!diff.is_empty()).then(|| (id.clone(), diff)));
+            }
+        }
+        let removed = if old.services.len() + added.len() > new.services.len() {
+            old.services.keys().filter(|id| !new.services.contains_key(*id)).cloned().collect()
+        } else {
+            Vec::new()
+        };
         let frame = old.groups != new.groups || old.agent != new.agent;
         Self { added, removed, changed, frame }
     }

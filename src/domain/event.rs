@@ -8,7 +8,7 @@ use super::catalog::Reading;
 use super::id::{RunId, ServiceId};
 use super::notice::Notice;
 use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
-use super::service::{Probe, Signal, Spawn};
+use super::service::{FilePattern, LogPolicy, Probe, Signal, Spawn};
 
 /// A fact, told by an effect; in the past tense.
 #[derive(Clone, Debug)]
@@ -73,6 +73,13 @@ pub enum Event {
         /// The survivors.
         pids: Vec<u32>,
     },
+    /// A file that a service watches has changed.
+    FilesTouched {
+        /// The service.
+        id: ServiceId,
+        /// The file, absolute.
+        file: String,
+    },
     /// A probe has been answered.
     Probed {
         /// The run that was probed.
@@ -81,6 +88,13 @@ pub enum Event {
         index: usize,
         /// What it found.
         outcome: Outcome,
+    },
+    /// The log of this service can't be kept within its bounds, or can again.
+    LogTroubled {
+        /// The service.
+        id: ServiceId,
+        /// What is wrong; `None`: nothing any more.
+        trouble: Option<String>,
     },
     /// The machine slept.
     Resumed,
@@ -229,6 +243,15 @@ pub enum Effect {
     },
     /// Probe once, and answer with [`Event::Probed`].
     Probe(ProbeOrder),
+    /// Keep the logs of these services, and of no others, within these bounds from now on.
+    KeepLogs(BTreeMap<ServiceId, LogPolicy>),
+    /// From now on tell of changes of these files of a service, and of no others; answer with [`Event::FilesTouched`].
+    WatchFiles {
+        /// The service.
+        id: ServiceId,
+        /// Which files.
+        patterns: Vec<FilePattern>,
+    },
     /// Store the user's wishes durably.
     SaveIntent(Intent),
     /// Add a line to what happened.

@@ -30,8 +30,9 @@ pub use notice::{Notice, NoticeKey, Urgency};
 pub use problem::{Place, Problem, Severity};
 pub use run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
 pub use service::{
-    Action, AgentSettings, Catalog, Check, Condition, Dependency, Display, Group, Kind, Limits, LogPolicy, NamedPort,
-    NotifyPolicy, Probe, QuietHours, RestartPolicy, RestartWhen, Service, Signal, Spawn, Step, StopPolicy, StopTree,
+    Action, AgentSettings, Catalog, Check, Condition, Dependency, Display, FilePattern, Group, Kind, Limits, LogPolicy,
+    NamedPort, NotifyPolicy, Probe, QuietHours, RestartPolicy, RestartWhen, Service, Signal, Spawn, Step, StopPolicy,
+    StopTree,
 };
 pub use snapshot::{Blocker, HealthState, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy};
 pub use supervisor::Supervisor;

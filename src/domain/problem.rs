@@ -105,6 +105,19 @@ impl Problem {
         Self::at(Severity::Note, place, message)
     }
 
+    /// A warning that lies in no file: what is kept of `service` is not as it should be.
+    pub fn of_service(service: &ServiceId, message: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            place: None,
+            service: Some(service.clone()),
+            message: message.into(),
+            hint: None,
+            excerpt: None,
+            for_want_of_a_source: false,
+        }
+    }
+
     /// The same, of `service`.
     #[must_use]
     pub fn of(mut self, service: &ServiceId) -> Self {

@@ -102,8 +102,8 @@ pub struct Service {
     pub one_shot: bool,
     /// What is run to the end before each start, one after the other.
     pub before_start: Vec<Arc<Step>>,
-    /// Files whose change restarts it: glob patterns of absolute paths.
-    pub watch: Vec<String>,
+    /// Files whose change restarts it.
+    pub watch: Vec<FilePattern>,
     /// What it may use.
     pub limits: Limits,
     /// What else can be done with it.
@@ -121,6 +121,15 @@ pub struct Step {
     pub argv: Vec<String>,
     /// How long it may take.
     pub timeout: Duration,
+}
+
+/// A pattern of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilePattern {
+    /// Below here are all files that match, or here is the only one: absolute.
+    pub place: PathBuf,
+    /// What the absolute path of a file must match: `*` and `?` stay within a folder, `**` does not.
+    pub glob: String,
 }
 
 /// What a service may use.

@@ -46,6 +46,21 @@ impl StateDir {
         self.service(id).join("output.log")
     }
 
+    /// What it wrote before that: of several such files the newest is number 1.
+    pub fn log_piece(&self, id: &ServiceId, number: u32) -> PathBuf {
+        self.service(id).join(format!("output.log.{number}"))
+    }
+
+    /// What is about to become number 1.
+    pub fn log_copy(&self, id: &ServiceId) -> PathBuf {
+        self.service(id).join("output.log.new")
+    }
+
+    /// How the log's bytes are counted.
+    pub fn log_record(&self, id: &ServiceId) -> PathBuf {
+        self.service(id).join("output.place")
+    }
+
     /// Times and offsets of the log.
     pub fn log_index(&self, id: &ServiceId) -> PathBuf {
         self.service(id).join("output.index")

@@ -5,10 +5,12 @@
 mod clock;
 mod handle;
 mod layout;
+mod log_place;
 pub mod ports;
 mod run;
 
 pub use clock::Clock;
 pub use handle::{Handle, Request};
 pub use layout::StateDir;
+pub use log_place::{LogPlace, LogRecord, LogStep};
 pub use run::{Engine, Ports};

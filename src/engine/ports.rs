@@ -2,12 +2,14 @@
 //!
 //! Every method only gives an order and returns at once; what comes of it arrives as an [`Event`] in the [`Inbox`].
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
-use crate::domain::{Event, Intent, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder};
+use crate::domain::{
+    Event, FilePattern, Intent, LogPolicy, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder,
+};
 
 /// Where effects put their facts.
 pub type Inbox = mpsc::UnboundedSender<Event>;
@@ -50,6 +52,13 @@ pub struct Followed {
     pub folders: BTreeSet<PathBuf>,
 }
 
+/// Watches the files of services.
+pub trait Files {
+    /// From now on a change of these files of `id`, and of no others, is told by `FilesTouched`; reading them is no
+    /// change. What matches may come and go with its folders.
+    fn watch(&mut self, id: &ServiceId, patterns: &[FilePattern]);
+}
+
 /// Keeps what must survive the agent.
 pub trait Store {
     /// Stores the user's wishes durably before it returns.
@@ -58,10 +67,15 @@ pub trait Store {
     fn record(&mut self, occurrence: &Occurrence);
 }
 
-/// Keeps the time index of the services' logs.
+/// Keeps the services' logs: when each had which length, and how long each may become.
 pub trait Logs {
     /// Notes how long the log of `id` is now, if it has grown.
     fn mark(&mut self, id: &ServiceId);
+    /// A run of `id` is about to begin: its log is there from now on, and its length is noted.
+    fn begin(&mut self, id: &ServiceId);
+    /// From now on these logs, and no others, are kept within these bounds, whoever writes to them. What can't be kept
+    /// is told by `LogTroubled`, and so is the end of that.
+    fn keep(&mut self, policies: &BTreeMap<ServiceId, LogPolicy>);
 }
 
 /// Shows notifications.

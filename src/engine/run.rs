@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::handle::{Handle, Request};
-use super::ports::{Inbox, Logs, Notifier, Probes, Processes, Sources, Store};
+use super::ports::{Files, Inbox, Logs, Notifier, Probes, Processes, Sources, Store};
 use crate::domain::{Answer, Effect, Event, RunIds, Snapshot, Supervisor};
 
 /// How many facts and wishes are taken together before it is decided what follows from them.
@@ -23,9 +23,11 @@ pub struct Ports {
     pub probes: Box<dyn Probes>,
     /// Reads the sources.
     pub sources: Box<dyn Sources>,
+    /// Watches the files of services.
+    pub files: Box<dyn Files>,
     /// Keeps what must survive.
     pub store: Box<dyn Store>,
-    /// Keeps the logs' time index.
+    /// Keeps the logs.
     pub logs: Box<dyn Logs>,
     /// Shows notifications.
     pub notifier: Box<dyn Notifier>,
@@ -173,7 +175,7 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
     match effect {
         Effect::ReadSources { cause, order } => ports.sources.read(cause, order),
         Effect::Spawn(order) => {
-            ports.logs.mark(&order.id);
+            ports.logs.begin(&order.id);
             ports.processes.spawn(order);
         }
         Effect::Ask { run, signal } => ports.processes.ask(&run, signal),
@@ -182,6 +184,8 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
             ports.logs.mark(&order.id);
             ports.probes.probe(order);
         }
+        Effect::KeepLogs(policies) => ports.logs.keep(&policies),
+        Effect::WatchFiles { id, patterns } => ports.files.watch(&id, &patterns),
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
         Effect::Record(occurrence) => ports.store.record(&occurrence),
         Effect::Notify(notice) => ports.notifier.show(notice),

@@ -33,6 +33,8 @@ pub struct Follower {
     query: Query,
     zone: TimeZone,
     tails: HashMap<ServiceId, Tail>,
+    /// When the line was written that each service wrote last, if it was given: more of it may come.
+    open: HashMap<ServiceId, Timestamp>,
     /// Services whose folder is not watched yet.
     unwatched: BTreeSet<ServiceId>,
     /// Services whose log may have grown.
@@ -55,16 +57,16 @@ pub struct Remote {
 enum Wake {
     /// Something happened at these paths; none: anywhere.
     Touched(Vec<PathBuf>),
-    Add(ServiceId, Tail),
+    Add(ServiceId, Box<Tail>),
     Stop,
 }
 
 impl Remote {
     /// Follows this service too, from the end that its log has now.
     pub fn add(&self, service: ServiceId) {
-        let tail = Tail::at_end(self.dir.log(&service));
+        let tail = Tail::at_end(&self.dir, &service);
         // Without a follower there is nobody to follow.
-        let _ = self.sender.send(Wake::Add(service, tail));
+        let _ = self.sender.send(Wake::Add(service, Box::new(tail)));
     }
 
     /// Lets [`Follower::next_lines`] return `None`, now and from then on.
@@ -82,6 +84,7 @@ impl Follower {
             query: query.clone(),
             zone: TimeZone::system(),
             tails: HashMap::new(),
+            open: HashMap::new(),
             unwatched: services.iter().cloned().collect(),
             touched: services.iter().cloned().collect(),
             watcher: watcher(sender.clone()),
@@ -89,11 +92,13 @@ impl Follower {
             sender,
             wakes,
         };
-        for (service, file, end) in reading.ends() {
-            follower.tails.insert(service.clone(), Tail::of(dir.log(service), file.try_clone()?, end)?);
+        let in_parts = query.in_parts;
+        for (service, files, end) in reading.ends() {
+            follower.tails.insert(service.clone(), Tail::of(dir, service, files.clone(), end, in_parts)?);
         }
         for service in services {
-            follower.tails.entry(service.clone()).or_insert_with(|| Tail::of_missing(dir.log(service)));
+            let missing = || Tail::of_missing(dir, service, in_parts);
+            follower.tails.entry(service.clone()).or_insert_with(missing);
         }
         follower.watch();
         Ok(follower)
@@ -133,7 +138,15 @@ impl Follower {
         let mut written = Vec::new();
         let more = tail.catch_up(&mut written, HALF_LINE)?;
         let now = Timestamp::now();
-        for Written { bytes, cut } in written {
+        for Written { bytes, cut, ending, continues } in written {
+            if continues && self.query.in_parts {
+                // What the first part was worth.
+                if let Some(at) = self.open.get(service).copied() {
+                    lines.push(LogLine { service: service.clone(), at: Some(at), bytes, cut, ending });
+                }
+                continue;
+            }
+            self.open.remove(service);
             if !self.query.matches(&bytes) {
                 continue;
             }
@@ -142,7 +155,8 @@ impl Follower {
                 Some(Stamp::Civil(civil)) => stamp::settle(civil, &self.zone, Some((now, now))).unwrap_or(now),
                 None => now,
             };
-            lines.push(LogLine { service: service.clone(), at: Some(at), bytes, cut });
+            self.open.insert(service.clone(), at);
+            lines.push(LogLine { service: service.clone(), at: Some(at), bytes, cut, ending });
         }
         Ok(more)
     }
@@ -180,7 +194,7 @@ impl Follower {
         while let Some(wake) = woken {
             match wake {
                 Wake::Touched(paths) => self.touch(&paths),
-                Wake::Add(service, tail) => self.add(service, tail),
+                Wake::Add(service, tail) => self.add(service, *tail),
                 Wake::Stop => return false,
             }
             woken = self.wakes.try_recv().ok();

@@ -1,22 +1,20 @@
 //! The time index beside each log: when the log had which length.
 //!
-//! A file of records of 16 bytes: milliseconds since 1970 and the log's length in bytes then, both unsigned 64-bit
-//! little-endian. Records are appended, at most two for each second of growth: the last time at which the log had not
+//! A file of records of 16 bytes: milliseconds since 1970 and how many bytes had been written to the log by then since
+//! its beginning, both unsigned 64-bit little-endian; a rotation changes nothing of that. Records are appended, at most two for each second of growth: the last time at which the log had not
 //! yet grown, if that is known, and the time at which it had. Above 64 KiB every other record is dropped. Whatever is
 //! torn, lies beyond the log's end or does not fit its neighbours is not believed.
 
-use std::collections::HashMap;
-use std::fs::{self, OpenOptions};
+use std::collections::{HashMap, HashSet};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 
-use super::platform::OpenOptionsExt;
 use crate::domain::ServiceId;
-use crate::engine::StateDir;
-use crate::engine::ports::Logs;
+use crate::engine::{LogPlace, StateDir};
 
 /// Bytes of a record.
 const RECORD: usize = 16;
@@ -27,9 +25,11 @@ const PACE: u64 = 1000;
 
 /// Writes the indexes of all services.
 #[derive(Debug)]
-pub struct LogIndex {
+pub(super) struct LogIndex {
     dir: StateDir,
     states: HashMap<ServiceId, State>,
+    /// Whose index could not be written, which is told once.
+    failing: HashSet<ServiceId>,
 }
 
 /// What is known of one service's index.
@@ -39,8 +39,6 @@ struct State {
     last: Option<Mark>,
     /// When the log was last seen not to have grown since `last`.
     quiet: Option<u64>,
-    /// Whether a failure has been logged, which is done once.
-    complained: bool,
 }
 
 /// At `at` (milliseconds since 1970) the log was `offset` bytes long.
@@ -53,37 +51,66 @@ struct Mark {
 impl LogIndex {
     /// Indexes of the logs in `dir`.
     pub fn new(dir: StateDir) -> Self {
-        Self { dir, states: HashMap::new() }
+        Self { dir, states: HashMap::new(), failing: HashSet::new() }
     }
 
-    fn mark_at(&mut self, id: &ServiceId, now: u64) -> io::Result<()> {
-        let length = match fs::metadata(self.dir.log(id)) {
-            Ok(log) => log.len(),
+    /// Notes how long the log of `id` is now, if it has grown. A failure is told once per service, and its end: without
+    /// an index logs lack times, and nothing else.
+    pub fn mark(&mut self, id: &ServiceId) {
+        let result = self.mark_at(id, Some(millis(SystemTime::now())));
+        self.tell(id, result);
+    }
+
+    /// Notes how long the log of `id` was when it was last written to.
+    pub fn mark_written(&mut self, id: &ServiceId) {
+        let result = self.mark_at(id, None);
+        self.tell(id, result);
+    }
+
+    fn mark_at(&mut self, id: &ServiceId, at: Option<u64>) -> io::Result<()> {
+        let log = match File::open(self.dir.log(id)) {
+            Ok(log) => log,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) => return Err(error),
         };
+        let at = match at {
+            Some(at) => at,
+            // The clock of file systems lags behind by a tick.
+            None => millis(log.metadata()?.modified()? + Duration::from_millis(10)),
+        };
+        let end = LogPlace::of(&self.dir, id, Some(&log))?.end;
         let path = self.dir.log_index(id);
         let state = match self.states.get_mut(id) {
             Some(state) => state,
-            None => self.states.entry(id.clone()).or_insert(State::load(&path, length)?),
+            None => self.states.entry(id.clone()).or_insert(State::load(&path, end)?),
         };
-        state.mark(&path, Mark { at: now, offset: length })
+        let marked = state.mark(&path, Mark { at, offset: end });
+        if marked.is_err() {
+            // What is half written is mended when it is read again.
+            self.states.remove(id);
+        }
+        marked
     }
-}
 
-impl Logs for LogIndex {
-    /// Notes how long the log of `id` is now, if it has grown. A failure is logged once per service: without an index
-    /// logs lack times, and nothing else.
-    fn mark(&mut self, id: &ServiceId) {
-        let since_epoch = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        let now = u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX);
-        if let Err(error) = self.mark_at(id, now) {
-            let state = self.states.entry(id.clone()).or_default();
-            if !std::mem::replace(&mut state.complained, true) {
-                tracing::warn!(service = %id, %error, "the time index of the log can't be written");
+    fn tell(&mut self, id: &ServiceId, result: io::Result<()>) {
+        match result {
+            Ok(()) => {
+                if self.failing.remove(id) {
+                    tracing::info!(service = %id, "the time index of the log is written again");
+                }
+            }
+            Err(error) => {
+                if self.failing.insert(id.clone()) {
+                    tracing::warn!(service = %id, %error, "the time index of the log can't be written, trying again");
+                }
             }
         }
     }
+}
+
+fn millis(time: SystemTime) -> u64 {
+    let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl State {
@@ -92,7 +119,7 @@ impl State {
         if !whole {
             replace(path, &marks)?;
         }
-        Ok(Self { marks: marks.len(), last: marks.last().copied(), quiet: None, complained: false })
+        Ok(Self { marks: marks.len(), last: marks.last().copied(), quiet: None })
     }
 
     fn mark(&mut self, path: &Path, mark: Mark) -> io::Result<()> {
@@ -100,7 +127,7 @@ impl State {
         if mark.offset < last.offset {
             // The log has been emptied: what is known belongs to lines that are gone.
             replace(path, &[mark])?;
-            *self = Self { marks: 1, last: Some(mark), quiet: None, complained: self.complained };
+            *self = Self { marks: 1, last: Some(mark), quiet: None };
             return Ok(());
         }
         if mark.offset == last.offset {
@@ -117,8 +144,7 @@ impl State {
     }
 
     fn append(&mut self, path: &Path, marks: &[Mark]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).open(path)?.write_all(&encode(marks))?;
+        private().append(true).create(true).open(path)?.write_all(&encode(marks))?;
         self.marks += marks.len();
         self.last = marks.last().copied();
         self.quiet = None;
@@ -134,14 +160,21 @@ impl State {
     }
 }
 
+/// Options that make new files for their owner only.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 fn encode(marks: &[Mark]) -> Vec<u8> {
     marks.iter().flat_map(|mark| [mark.at.to_le_bytes(), mark.offset.to_le_bytes()]).flatten().collect()
 }
 
 fn replace(path: &Path, marks: &[Mark]) -> io::Result<()> {
     let temporary = path.with_extension("index.tmp");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?.write_all(&encode(marks))?;
+    private().write(true).create(true).truncate(true).open(&temporary)?.write_all(&encode(marks))?;
     fs::rename(temporary, path)
 }
 
@@ -260,7 +293,7 @@ mod tests {
 
         fn mark(&mut self, length: u64, seconds: f64) {
             self.log(length);
-            self.index.mark_at(&self.id, T + (seconds * 1000.0) as u64).unwrap();
+            self.index.mark_at(&self.id, Some(T + (seconds * 1000.0) as u64)).unwrap();
         }
 
         fn again(&mut self) {
@@ -300,7 +333,7 @@ mod tests {
     #[test]
     fn a_missing_log_leaves_no_index() {
         let mut bench = Bench::new();
-        bench.index.mark_at(&bench.id.clone(), T).unwrap();
+        bench.index.mark_at(&bench.id.clone(), Some(T)).unwrap();
         assert!(!bench.state.log_index(&bench.id).exists());
     }
 

@@ -2,20 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::fs::File;
-use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use jiff::tz::TimeZone;
 use regex::Regex;
 
+use super::files::LogFiles;
 use super::follow::Follower;
-use super::index::Timeline;
-use super::lines::{self, Line, Lines};
-use super::stamp::{self, Stamp};
+use super::lines::{self, Ending, Line, Lines};
+use super::times::Times;
 use crate::domain::ServiceId;
 use crate::domain::text;
 use crate::engine::StateDir;
@@ -29,6 +26,9 @@ pub struct Query {
     pub since: Option<Timestamp>,
     /// Only those that match, as they are shown.
     pub grep: Option<Regex>,
+    /// Whether lines longer than [`MAX_LINE`](super::MAX_LINE) come in parts; otherwise the rest of them is left out.
+    /// Only the first part is searched.
+    pub in_parts: bool,
 }
 
 impl Query {
@@ -37,7 +37,7 @@ impl Query {
     }
 }
 
-/// One line that a service has written.
+/// One line that a service has written, or a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
     /// The service.
@@ -46,8 +46,10 @@ pub struct LogLine {
     pub at: Option<Timestamp>,
     /// The line as it was written, without its line feed; at most [`MAX_LINE`](super::MAX_LINE) bytes.
     pub bytes: Vec<u8>,
-    /// Whether the line was longer.
+    /// Whether some of the line was left out.
     pub cut: bool,
+    /// How it ends.
+    pub ending: Ending,
 }
 
 impl LogLine {
@@ -82,9 +84,12 @@ pub fn follow(dir: &StateDir, services: &[ServiceId], query: &Query) -> io::Resu
 /// The lines of all services by time; those of one service stay in their order.
 #[derive(Debug)]
 pub struct Reading {
+    dir: StateDir,
     logs: Vec<Log>,
     /// The next line of each log, by its time.
     heads: BinaryHeap<Reverse<Head>>,
+    /// The log of which a part of a line was given last: the next part comes before all else.
+    open: Option<usize>,
     query: Query,
     failure: Option<io::Error>,
 }
@@ -118,12 +123,17 @@ impl Ord for HeadLine {
 
 impl Reading {
     fn open(dir: &StateDir, services: &[ServiceId], query: &Query, whole_lines: bool) -> io::Result<Self> {
-        let mut reading = Self { logs: Vec::new(), heads: BinaryHeap::new(), query: query.clone(), failure: None };
+        let mut reading = Self {
+            dir: dir.clone(),
+            logs: Vec::new(),
+            heads: BinaryHeap::new(),
+            open: None,
+            query: query.clone(),
+            failure: None,
+        };
         for service in services {
-            let path = dir.log(service);
-            if let Some(log) = Log::open(dir, service, &path, query, whole_lines).map_err(|e| named(&path, &e))? {
-                reading.logs.push(log);
-            }
+            let log = Log::open(dir, service, query, whole_lines);
+            reading.logs.extend(log.map_err(|error| named(&dir.log(service), &error))?);
         }
         for number in 0..reading.logs.len() {
             reading.advance(number)?;
@@ -131,18 +141,46 @@ impl Reading {
         Ok(reading)
     }
 
-    /// For each service that has a log: the file and where reading it ends.
-    pub(super) fn ends(&self) -> impl Iterator<Item = (&ServiceId, &File, u64)> {
-        self.logs.iter().map(|log| (&log.service, &*log.file, log.end))
+    /// For each service that has a log: its files, and where reading them ends.
+    pub(super) fn ends(&self) -> impl Iterator<Item = (&ServiceId, &LogFiles, u64)> {
+        self.logs.iter().map(|log| (&log.service, log.lines.files(), log.end))
     }
 
     fn advance(&mut self, number: usize) -> io::Result<()> {
-        let log = &mut self.logs[number];
-        if let Some(line) = log.next_line(&self.query).map_err(|error| named(&log.path, &error))? {
-            log.reached = line.at.unwrap_or(log.reached).max(log.reached);
-            self.heads.push(Reverse((log.reached, number, HeadLine(line))));
+        if let Some(line) = self.next_of(number)? {
+            self.heads.push(Reverse((self.logs[number].reached, number, HeadLine(line))));
         }
         Ok(())
+    }
+
+    fn next_of(&mut self, number: usize) -> io::Result<Option<LogLine>> {
+        let log = &mut self.logs[number];
+        let line = log.next_line(&self.query).map_err(|error| named(&self.dir.log(&log.service), &error))?;
+        if let Some(line) = &line {
+            log.reached = line.at.unwrap_or(log.reached).max(log.reached);
+        }
+        Ok(line)
+    }
+
+    fn next_line(&mut self) -> io::Result<Option<LogLine>> {
+        if let Some(number) = self.open.take()
+            && let Some(line) = self.next_of(number)?
+        {
+            self.given(number, line.ending);
+            return Ok(Some(line));
+        }
+        let Some(Reverse((_, number, HeadLine(line)))) = self.heads.pop() else { return Ok(None) };
+        self.given(number, line.ending);
+        Ok(Some(line))
+    }
+
+    /// Makes ready what follows a line that is about to be given.
+    fn given(&mut self, number: usize, ending: Ending) {
+        match ending {
+            Ending::Continued => self.open = Some(number),
+            // That its successor can't be read is told after this one.
+            Ending::LineFeed | Ending::Missing => self.failure = self.advance(number).err(),
+        }
     }
 }
 
@@ -153,10 +191,7 @@ impl Iterator for Reading {
         if let Some(failure) = self.failure.take() {
             return Some(Err(failure));
         }
-        let Reverse((_, number, HeadLine(line))) = self.heads.pop()?;
-        // That its successor can't be read is told after this one.
-        self.failure = self.advance(number).err();
-        Some(Ok(line))
+        self.next_line().transpose()
     }
 }
 
@@ -168,125 +203,71 @@ fn named(path: &Path, error: &io::Error) -> io::Error {
 #[derive(Debug)]
 struct Log {
     service: ServiceId,
-    path: PathBuf,
-    file: Arc<File>,
-    lines: Lines<Arc<File>>,
+    lines: Lines,
+    /// Where what is kept begins: amid a line, if something was before.
+    first: u64,
     end: u64,
     times: Times,
     /// The latest time so far.
     reached: Timestamp,
+    /// What the first part of a line was worth, while more of it comes.
+    open: Option<Given>,
+}
+
+/// What became of the first part of a line.
+#[derive(Clone, Copy, Debug)]
+enum Given {
+    Shown(Option<Timestamp>),
+    PassedOver,
 }
 
 impl Log {
-    fn open(
-        dir: &StateDir,
-        service: &ServiceId,
-        path: &Path,
-        query: &Query,
-        whole_lines: bool,
-    ) -> io::Result<Option<Self>> {
-        let file = match File::open(path) {
-            Ok(file) => Arc::new(file),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error),
-        };
-        let metadata = file.metadata()?;
-        let length = metadata.len();
+    fn open(dir: &StateDir, service: &ServiceId, query: &Query, whole_lines: bool) -> io::Result<Option<Self>> {
+        let Some(mut files) = LogFiles::open(dir, service)? else { return Ok(None) };
         // The clock of file systems lags behind by a tick, of which there are at least 100 a second.
-        let modified = metadata.modified().ok().and_then(|time| time.checked_add(Duration::from_millis(10)));
+        let modified = files.newest()?.modified().ok().and_then(|time| time.checked_add(Duration::from_millis(10)));
         let modified = modified.and_then(|time| Timestamp::try_from(time).ok());
-        let mut times = Times::new(Timeline::load(&dir.log_index(service), length, modified));
-        let data = lines::data_start(&file, length)?;
+        let (first, length) = (files.first()?, files.place()?.end);
+        let mut times = Times::load(&dir.log_index(service), length, modified);
         // A half-written line is left to whoever follows.
-        let end = if whole_lines && !lines::begins_line(&file, data, length)? {
-            lines::start_of_last(&file, data, length, 1, None)?
+        let end = if whole_lines && !lines::begins_line(&mut files, first, length)? {
+            lines::start_of_last(&mut files, first, length, 1, None)?
         } else {
             length
         };
         let floor = match query.since {
             Some(since) if modified.is_some_and(|modified| modified < since) => end,
-            Some(since) => times.skip_earlier(&file, data, end, since)?,
-            None => data,
+            Some(since) => times.skip_earlier(&mut files, first, end, since)?,
+            None => first,
         };
         let start = match query.last {
             Some(last) => {
                 let likes = |bytes: &[u8]| query.matches(bytes);
-                lines::start_of_last(&file, floor, end, last, query.grep.is_some().then_some(&likes))?
+                lines::start_of_last(&mut files, floor, end, last, query.grep.is_some().then_some(&likes))?
             }
             None => floor,
         };
-        let lines = Lines::new(Arc::clone(&file), start, end);
-        let (service, path) = (service.clone(), path.to_owned());
-        Ok(Some(Self { service, path, file, lines, end, times, reached: Timestamp::MIN }))
+        let lines = Lines::new(files, start, end, query.in_parts);
+        Ok(Some(Self { service: service.clone(), lines, first, end, times, reached: Timestamp::MIN, open: None }))
     }
 
     fn next_line(&mut self, query: &Query) -> io::Result<Option<LogLine>> {
         while let Some(line) = self.lines.next_line()? {
-            let at = self.times.time_of(&line);
-            if query.matches(&line.bytes) {
-                let Line { start: _, bytes, cut } = line;
-                return Ok(Some(LogLine { service: self.service.clone(), at, bytes, cut }));
+            let given = match self.open.take() {
+                Some(given) => given,
+                None => {
+                    let at = self.times.time_of(&line);
+                    if query.matches(&line.bytes) { Given::Shown(at) } else { Given::PassedOver }
+                }
+            };
+            self.open = (line.ending == Ending::Continued).then_some(given);
+            if let Given::Shown(at) = given {
+                let Line { start, bytes, cut, ending } = line;
+                let cut = cut || (start == self.first && start > 0);
+                return Ok(Some(LogLine { service: self.service.clone(), at, bytes, cut, ending }));
             }
         }
         Ok(None)
-    }
-}
-
-/// Tells the times of one log's lines, which come in their order.
-#[derive(Debug)]
-struct Times {
-    timeline: Timeline,
-    zone: TimeZone,
-    /// The last time that a line had of its own.
-    stamped: Option<Timestamp>,
-}
-
-impl Times {
-    fn new(timeline: Timeline) -> Self {
-        Self { timeline, zone: TimeZone::system(), stamped: None }
-    }
-
-    /// Where the first line begins that may have been written at `since` or later; all that follow count as later.
-    fn skip_earlier(&mut self, file: &File, data: u64, end: u64, since: Timestamp) -> io::Result<u64> {
-        let floor = self.timeline.offset_before(since).clamp(data, end);
-        let mut lines = Lines::new(file, floor, end);
-        if !lines::begins_line(file, data, floor)? {
-            lines.skip_line()?;
-        }
-        let mut begin = lines.offset();
-        while let Some(line) = lines.next_line()? {
-            let before = self.stamped;
-            let latest = match self.stamped_time_of(&line) {
-                Some(time) => Some(time),
-                // What the index tells in between is an estimate, which must not hide a line.
-                None => self.timeline.bracket(line.start).map(|(_, to)| to),
-            };
-            if latest.is_none_or(|latest| latest >= since) {
-                self.stamped = before;
-                break;
-            }
-            begin = lines.offset();
-        }
-        Ok(begin)
-    }
-
-    /// Its own time; else that of the stamped line that it continues, if the index does not gainsay; else the index's.
-    fn time_of(&mut self, line: &Line) -> Option<Timestamp> {
-        self.stamped_time_of(line).or_else(|| self.timeline.time_of(line.start))
-    }
-
-    fn stamped_time_of(&mut self, line: &Line) -> Option<Timestamp> {
-        let bracket = self.timeline.bracket(line.start);
-        let own = match stamp::stamp(&line.bytes) {
-            Some(Stamp::Exact(time)) => Some(time),
-            Some(Stamp::Civil(civil)) => stamp::settle(civil, &self.zone, bracket),
-            None => None,
-        };
-        if own.is_some() {
-            self.stamped = own;
-            return own;
-        }
-        self.stamped.filter(|stamped| bracket.is_none_or(|(from, to)| (from..=to).contains(stamped)))
     }
 }
 
@@ -295,8 +276,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::engine::ports::Logs;
-    use crate::logs::LogIndex;
+    use crate::logs::index::LogIndex;
 
     struct Bench {
         _dir: tempfile::TempDir,
@@ -346,7 +326,7 @@ mod tests {
         let bench = Bench::new(&[("a", "hit 1\nhit 2\nmiss\nhit 3\nmiss\n"), ("b", "hit 4\n")]);
         let last = |n| Query { last: Some(n), ..Query::default() };
         assert_eq!(bench.read(&["a", "b"], &last(2)), ["a hit 3", "a miss", "b hit 4"]);
-        let grep = Query { last: Some(2), grep: Some(Regex::new("^hit").unwrap()), since: None };
+        let grep = Query { last: Some(2), grep: Some(Regex::new("^hit").unwrap()), ..Query::default() };
         assert_eq!(bench.read(&["a", "b"], &grep), ["a hit 2", "a hit 3", "b hit 4"]);
         assert_eq!(bench.read(&["a", "b"], &last(0)), Vec::<String>::new());
     }

@@ -1,42 +1,45 @@
-//! The growing end of one log: gives whole lines, whatever is done to the file meanwhile.
+//! The growing end of one log: gives whole lines, whatever is done to its files meanwhile.
 
-use std::fs::{self, File, Metadata};
-use std::io::{self, ErrorKind};
-use std::path::PathBuf;
+use std::io;
 use std::time::{Duration, Instant};
 
-use super::lines::{self, MAX_LINE};
-use super::platform::{FileExt, MetadataExt};
+use super::files::{Chunk, LogFiles};
+use super::lines::{Ending, MAX_LINE};
+use crate::domain::ServiceId;
+use crate::engine::StateDir;
 
 /// Bytes that are taken at most before the lines among them are given.
 const BUDGET: usize = 1 << 20;
+/// Bytes that are read at a time.
+const BLOCK: usize = 128 * 1024;
 /// Bytes before the place that are remembered, to tell whether they are still there.
 const PRINT: usize = 1024;
-/// What is cut from the front of a file is cut in such blocks.
-const CUT: u64 = 4096;
 
 /// A line, or what there is of it.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Written {
     /// At most [`MAX_LINE`] bytes.
     pub bytes: Vec<u8>,
-    /// Whether it was longer.
+    /// Whether some of it was left out.
     pub cut: bool,
+    /// How it ends.
+    pub ending: Ending,
+    /// Whether it continues the one before.
+    pub continues: bool,
 }
 
 /// A place in a log, up to which everything has been given.
 #[derive(Debug)]
 pub(super) struct Tail {
-    path: PathBuf,
+    dir: StateDir,
+    service: ServiceId,
     open: Option<Open>,
     half: Half,
 }
 
 #[derive(Debug)]
 struct Open {
-    file: File,
-    /// Tells the file from a later one at the same path.
-    identity: (u64, u64),
+    files: LogFiles,
     offset: u64,
     /// The last bytes before `offset`: so many as there are, at most [`PRINT`].
     print: Vec<u8>,
@@ -51,28 +54,31 @@ struct Half {
     since: Option<Instant>,
     /// Whether its beginning has been given: then its end alone is no line.
     given: bool,
+    /// Whether a long line is given in parts.
+    in_parts: bool,
 }
 
 impl Tail {
-    /// The log at `path`, which is open as `file` and known up to `offset`.
-    pub fn of(path: PathBuf, file: File, offset: u64) -> io::Result<Self> {
-        let open = Open::at(file, offset)?;
-        Ok(Self { path, open: Some(open), half: Half::default() })
+    /// The log of `service`, which is open as `files` and known up to `offset`.
+    pub fn of(dir: &StateDir, service: &ServiceId, files: LogFiles, offset: u64, in_parts: bool) -> io::Result<Self> {
+        let open = Some(Open::at(files, offset)?);
+        Ok(Self { open, ..Self::of_missing(dir, service, in_parts) })
     }
 
-    /// The log at `path`, which is not there yet.
-    pub fn of_missing(path: PathBuf) -> Self {
-        Self { path, open: None, half: Half::default() }
+    /// The log of `service`, which is not there yet.
+    pub fn of_missing(dir: &StateDir, service: &ServiceId, in_parts: bool) -> Self {
+        let half = Half { in_parts, ..Half::default() };
+        Self { dir: dir.clone(), service: service.clone(), open: None, half }
     }
 
-    /// The log at `path` from its present end on; if it can't be opened, as if it were not there yet.
-    pub fn at_end(path: PathBuf) -> Self {
-        let end = |file: File| {
-            let length = file.metadata()?.len();
-            Open::at(file, length)
+    /// The log of `service` from its present end on; if it can't be opened, as if it were not there yet.
+    pub fn at_end(dir: &StateDir, service: &ServiceId) -> Self {
+        let end = |files: LogFiles| {
+            let end = files.place()?.end;
+            Open::at(files, end).map(Some)
         };
-        let open = File::open(&path).and_then(end).ok();
-        Self { path, open, half: Half::default() }
+        let open = LogFiles::open(dir, service).and_then(|files| files.map_or(Ok(None), end)).ok().flatten();
+        Self { open, ..Self::of_missing(dir, service, false) }
     }
 
     /// Since when a line lacks its end.
@@ -86,8 +92,7 @@ impl Tail {
         loop {
             if let Some(open) = &mut self.open {
                 if !open.settle()? {
-                    self.half.give(written);
-                    self.half.given = false;
+                    self.half.lose(written);
                 }
                 if open.take(&mut self.half, written)? {
                     return Ok(true);
@@ -105,83 +110,80 @@ impl Tail {
 
     /// Goes over to the file that is at the path now; false if it is the same or none.
     fn reopen(&mut self, written: &mut Vec<Written>) -> io::Result<bool> {
-        let there = match fs::metadata(&self.path) {
-            Ok(there) => identity(&there),
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        if self.open.as_ref().is_some_and(|open| open.identity == there) {
+        if self.open.as_ref().is_some_and(|open| open.files.is_current()) {
             return Ok(false);
         }
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
-            Err(error) => return Err(error),
-        };
-        self.half.give(written);
-        self.half.given = false;
-        let start = lines::data_start(&file, file.metadata()?.len())?;
-        self.open = Some(Open::at(file, start)?);
+        let Some(files) = LogFiles::open(&self.dir, &self.service)?.filter(LogFiles::is_live) else { return Ok(false) };
+        let place = files.place()?;
+        match &self.open {
+            // It was renamed, and the new one goes on where it ends.
+            Some(open) if open.offset == place.front => {
+                self.open = Some(Open { files, offset: open.offset, print: open.print.clone() });
+            }
+            Some(_) => {
+                self.half.lose(written);
+                self.open = Some(Open::at(files, place.front)?);
+            }
+            // It may have been rotated before anybody could look.
+            None => {
+                let first = files.first()?;
+                self.open = Some(Open::at(files, first)?);
+            }
+        }
         Ok(true)
     }
 }
 
 impl Open {
-    fn at(file: File, offset: u64) -> io::Result<Self> {
-        let size = usize::try_from(offset).unwrap_or(PRINT).min(PRINT);
-        let mut print = vec![0; size];
-        file.read_exact_at(&mut print, offset - size as u64)?;
-        Ok(Self { identity: identity(&file.metadata()?), file, offset, print })
+    fn at(files: LogFiles, offset: u64) -> io::Result<Self> {
+        let mut open = Self { files, offset, print: Vec::new() };
+        open.remember()?;
+        Ok(open)
     }
 
-    /// Finds the place again if the file was emptied or lost its front; false if it begins anew.
+    fn remember(&mut self) -> io::Result<()> {
+        let size = usize::try_from(self.offset).unwrap_or(PRINT).min(PRINT);
+        self.print = vec![0; size];
+        if !self.files.read_whole(&mut self.print, self.offset - size as u64)? {
+            self.print.clear();
+        }
+        Ok(())
+    }
+
+    /// Begins anew if the file was emptied or written over; false then.
     fn settle(&mut self) -> io::Result<bool> {
-        let length = self.file.metadata()?.len();
-        if self.is_at(self.offset, length)? {
-            return Ok(true);
+        let place = self.files.place()?;
+        let mut there = vec![0; self.print.len()];
+        let is_there = self.offset <= place.end && {
+            let is_kept = self.files.read_whole(&mut there, self.offset - self.print.len() as u64)?;
+            !is_kept || there == self.print
+        };
+        if !is_there {
+            self.offset = place.front;
+            self.remember()?;
         }
-        let mut candidate = self.offset;
-        while candidate > CUT {
-            candidate -= CUT;
-            if self.is_at(candidate, length)? {
-                self.offset = candidate;
-                self.print = Self::at(self.file.try_clone()?, candidate)?.print;
-                return Ok(true);
-            }
-        }
-        self.offset = lines::data_start(&self.file, length)?;
-        self.print = Self::at(self.file.try_clone()?, self.offset)?.print;
-        Ok(false)
-    }
-
-    /// Whether what stands before `offset` is what stood before the place.
-    fn is_at(&self, offset: u64, length: u64) -> io::Result<bool> {
-        if offset > length {
-            return Ok(false);
-        }
-        let known = usize::try_from(offset).unwrap_or(PRINT).min(self.print.len());
-        let mut there = vec![0; known];
-        match self.file.read_exact_at(&mut there, offset - known as u64) {
-            Ok(()) => Ok(there == self.print[self.print.len() - known..]),
-            // It has just become shorter.
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => Ok(false),
-            Err(error) => Err(error),
-        }
+        Ok(is_there)
     }
 
     /// Takes what is behind the place; true if there is more than was taken.
     fn take(&mut self, half: &mut Half, written: &mut Vec<Written>) -> io::Result<bool> {
-        let mut block = vec![0; 64 * 1024];
+        let mut block = vec![0; BLOCK];
         let mut taken = 0;
         while taken < BUDGET {
-            let read = self.file.read_at(&mut block, self.offset)?;
-            if read == 0 {
+            let Chunk { at, len } = self.files.read_at(&mut block, self.offset)?;
+            if len == 0 {
                 return Ok(false);
             }
-            half.take(&block[..read], written);
-            self.offset += read as u64;
-            taken += read;
-            self.print.extend_from_slice(&block[read.saturating_sub(PRINT)..read]);
+            if at != self.offset {
+                // What comes between was removed before it could be read.
+                half.cut = !half.bytes.is_empty();
+                half.lose(written);
+                self.print.clear();
+            }
+            half.take(&block[..len], written);
+            self.offset = at + len as u64;
+            taken += len;
+            self.print.extend_from_slice(&block[len.saturating_sub(PRINT)..len]);
             self.print.drain(..self.print.len().saturating_sub(PRINT));
         }
         Ok(true)
@@ -191,21 +193,25 @@ impl Open {
 impl Half {
     fn take(&mut self, bytes: &[u8], written: &mut Vec<Written>) {
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {
-            let (content, ended) = match part.strip_suffix(b"\n") {
+            let (mut content, ended) = match part.strip_suffix(b"\n") {
                 Some(content) => (content, true),
                 None => (part, false),
             };
-            // Zeros at the beginning of a line are a hole.
-            let zeros = if self.bytes.is_empty() { content.iter().take_while(|byte| **byte == 0).count() } else { 0 };
-            let content = &content[zeros..];
+            while self.in_parts && content.len() > MAX_LINE - self.bytes.len() {
+                let (fits, rest) = content.split_at(MAX_LINE - self.bytes.len());
+                self.bytes.extend_from_slice(fits);
+                self.push(Ending::Continued, written);
+                self.given = true;
+                content = rest;
+            }
             let kept = content.len().min(MAX_LINE - self.bytes.len());
             self.bytes.extend_from_slice(&content[..kept]);
             self.cut |= kept < content.len();
             if ended {
-                if !(self.given && self.bytes.is_empty()) {
-                    written.push(Written { bytes: std::mem::take(&mut self.bytes), cut: self.cut });
+                if self.in_parts || !(self.given && self.bytes.is_empty()) {
+                    self.push(Ending::LineFeed, written);
                 }
-                *self = Self::default();
+                *self = Self { in_parts: self.in_parts, ..Self::default() };
             } else if !self.bytes.is_empty() {
                 self.since = Some(Instant::now());
             }
@@ -215,38 +221,51 @@ impl Half {
     /// Gives what there is of the line.
     fn give(&mut self, written: &mut Vec<Written>) {
         if !self.bytes.is_empty() {
-            written.push(Written { bytes: std::mem::take(&mut self.bytes), cut: self.cut });
-            *self = Self { given: true, ..Self::default() };
+            self.push(Ending::Missing, written);
+            *self = Self { given: true, in_parts: self.in_parts, ..Self::default() };
         }
     }
-}
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+    /// Gives what there is of a line whose end will not come.
+    fn lose(&mut self, written: &mut Vec<Written>) {
+        self.give(written);
+        self.given = false;
+    }
+
+    fn push(&mut self, ending: Ending, written: &mut Vec<Written>) {
+        let bytes = std::mem::take(&mut self.bytes);
+        written.push(Written { bytes, cut: self.cut, ending, continues: self.given });
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::OpenOptions;
+    use std::fs::{self, OpenOptions};
     use std::io::Write;
+    use std::path::PathBuf;
 
     use super::*;
+    use crate::engine::{LogRecord, LogStep};
 
     const NEVER: Duration = Duration::from_secs(3600);
 
     struct Bench {
-        dir: tempfile::TempDir,
+        _folder: tempfile::TempDir,
+        dir: StateDir,
+        id: ServiceId,
         tail: Tail,
     }
 
     impl Bench {
         fn new() -> Self {
-            let dir = tempfile::tempdir().unwrap();
-            Self { tail: Tail::of_missing(dir.path().join("output.log")), dir }
+            let folder = tempfile::tempdir().unwrap();
+            let (dir, id) = (StateDir::new(folder.path()), ServiceId::new("web").unwrap());
+            fs::create_dir_all(dir.service(&id)).unwrap();
+            Self { tail: Tail::of_missing(&dir, &id, false), dir, id, _folder: folder }
         }
 
         fn path(&self) -> PathBuf {
-            self.dir.path().join("output.log")
+            self.dir.log(&self.id)
         }
 
         fn write(&self, content: &str) {
@@ -300,8 +319,19 @@ mod tests {
         bench.write("one\n");
         assert_eq!(bench.lines(), ["one"]);
         bench.write("last words\nunfinished");
-        fs::rename(bench.path(), bench.dir.path().join("output.log.1")).unwrap();
+        fs::rename(bench.path(), bench.dir.root().join("elsewhere")).unwrap();
         bench.write("new\n");
+        assert_eq!(bench.lines(), ["last words", "unfinished", "new"]);
+    }
+
+    #[test]
+    fn a_log_that_became_the_older_file_as_a_whole_goes_on_in_the_new_one() {
+        let mut bench = Bench::new();
+        bench.write("one\n");
+        assert_eq!(bench.lines(), ["one"]);
+        bench.write("last words\nunfin");
+        fs::rename(bench.path(), bench.dir.log_piece(&bench.id, 1)).unwrap();
+        bench.write("ished\nnew\n");
         assert_eq!(bench.lines(), ["last words", "unfinished", "new"]);
     }
 
@@ -317,17 +347,14 @@ mod tests {
     }
 
     #[test]
-    fn a_log_that_lost_its_front_goes_on_where_it_was() {
+    fn an_older_file_that_is_gone_before_it_was_read_leaves_a_gap_and_nothing_else() {
         let mut bench = Bench::new();
-        let old: String = (0..2000).map(|i| format!("line {i}\n")).collect();
-        bench.write(&old);
-        assert_eq!(bench.lines().len(), 2000);
-        bench.write("unseen 1\n");
-        // As if whole blocks had been cut away at the front, with the service writing on.
-        let all = fs::read(bench.path()).unwrap();
-        fs::write(bench.path(), &all[2 * 4096..]).unwrap();
-        bench.write("unseen 2\n");
-        assert_eq!(bench.lines(), ["unseen 1", "unseen 2"]);
+        bench.write("one\nha");
+        assert_eq!(bench.lines(), ["one"]);
+        fs::write(bench.path(), "").unwrap();
+        LogRecord { base: 100, front: 100, step: LogStep::Rest }.save(&bench.dir.log_record(&bench.id)).unwrap();
+        bench.write("two\n");
+        assert_eq!(bench.lines(), ["ha", "two"]);
     }
 
     #[test]
@@ -338,6 +365,23 @@ mod tests {
         let mut written = Vec::new();
         while bench.tail.catch_up(&mut written, NEVER).unwrap() {}
         assert_eq!((written[0].bytes.len(), written[0].cut), (MAX_LINE, true));
-        assert_eq!(written[1], Written { bytes: b"next".to_vec(), cut: false });
+        assert_eq!((&written[1].bytes[..], written[1].cut), (&b"next"[..], false));
+    }
+
+    #[test]
+    fn in_parts_nothing_of_a_long_line_is_left_out() {
+        let mut bench = Bench::new();
+        bench.tail.half.in_parts = true;
+        bench.write(&"x".repeat(3 << 20));
+        let mut written = Vec::new();
+        while bench.tail.catch_up(&mut written, NEVER).unwrap() {}
+        assert!(written.iter().all(|part| part.ending == Ending::Continued && part.bytes.len() == MAX_LINE));
+        bench.write("end\nnext\n");
+        while bench.tail.catch_up(&mut written, NEVER).unwrap() {}
+        let next = written.pop().unwrap();
+        assert_eq!((&next.bytes[..], next.ending, next.continues), (&b"next"[..], Ending::LineFeed, false));
+        assert_eq!(written.iter().map(|part| part.bytes.len()).sum::<usize>(), (3 << 20) + 3);
+        assert_eq!(written.iter().filter(|part| !part.continues).count(), 1);
+        assert_eq!(written.last().unwrap().ending, Ending::LineFeed);
     }
 }

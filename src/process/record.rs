@@ -35,7 +35,7 @@ pub struct RunRecord {
     pub spawn_hash: String,
     /// When the run began (RFC 3339).
     pub since: String,
-    /// How long the log was then, in bytes.
+    /// How much had been written to the log then, in bytes since its beginning: what is rotated away counts, too.
     pub log_offset: u64,
     /// How its main process ended; absent as long as no agent has seen that.
     #[serde(default, skip_serializing_if = "Option::is_none")]

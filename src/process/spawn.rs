@@ -18,14 +18,14 @@ use super::marker::{RUN, SERVICE, STATE_DIR};
 use super::record::make_folder;
 use super::stat::Stat;
 use crate::domain::SpawnOrder;
-use crate::engine::StateDir;
+use crate::engine::{LogPlace, StateDir};
 
 /// A process that has just begun.
 #[derive(Debug)]
 pub(super) struct Spawned {
     /// Its main process, held.
     pub main: Pinned,
-    /// How long the log was before, in bytes.
+    /// How much had been written to the log before, in bytes since its beginning.
     pub log_offset: u64,
 }
 
@@ -76,7 +76,8 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     let log_path = dir.log(&order.id);
     let log = make_folder(dir, &order.id).and_then(|()| open_log(&log_path));
     let log = log.map_err(|error| format!("log cannot be opened: {} ({error})", log_path.display()))?;
-    let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
+    // Readers that don't know it begin with the log's beginning.
+    let log_offset = LogPlace::of(dir, &order.id, Some(&log)).map_or(0, |place| place.end);
 
     let environment = environment(order, dir);
     let path = environment.get(&OsString::from("PATH")).cloned();

@@ -32,12 +32,10 @@ impl From<Content> for Known {
 }
 
 /// Reads the source at `path`, which users know as `name`; `None` if there is no such file. If it is certain to be what
-/// is `known` of it already, that is given back.
-pub fn source(name: &Arc<str>, path: &Path, known: Option<Known>) -> Option<Known> {
-    if let Some(known) = known
-        && known.stamp.is_some()
-        && std::fs::metadata(path).is_ok_and(|metadata| known.stamp == Some(Stamp::of(&metadata)))
-    {
+/// is `known` of it already, that is given back; and if it has to be read to tell, the same node stays for the same text.
+pub fn source(name: &Arc<str>, path: &Path, mut known: Option<Known>) -> Option<Known> {
+    let is_stamped = |stamp| std::fs::metadata(path).is_ok_and(|metadata| stamp == Stamp::of(&metadata));
+    if let Some(known) = known.take_if(|known| known.stamp.is_some_and(is_stamped)) {
         return Some(known);
     }
     let place = Place::whole(name);
@@ -50,13 +48,18 @@ pub fn source(name: &Arc<str>, path: &Path, known: Option<Known>) -> Option<Know
     let stamp = Stamp::of(&metadata);
     let stamp = stamp.is_lasting(&file, now).then_some(stamp);
     let mut problems = Vec::new();
-    let content = judged(name, &file, &metadata, &mut problems);
+    let content = match (judged(name, &file, &metadata, &mut problems), known.map(|known| known.content)) {
+        (Ok(text), Some(Content::Parsed(node, before))) if *before == *text => Content::Parsed(node, before),
+        (Ok(text), _) => parsed(name, text),
+        (Err(content), _) => content,
+    };
     // A failure may be the system's, and over the next time.
     let stamp = stamp.filter(|_| matches!(content, Content::Parsed(..)));
     Some(Known { content, problems, stamp })
 }
 
-fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<Problem>) -> Content {
+/// The text of a file that may be used, else what there is instead.
+fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<Problem>) -> Result<String, Content> {
     let place = Place::whole(name);
     match platform::trust(file, metadata) {
         Trust::Full => {}
@@ -64,14 +67,18 @@ fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<
             let note = Problem::note(&place, "the file's group may write to it");
             problems.push(note.hint("if that is not meant, run chmod g-w on it"));
         }
-        Trust::None { why, hint } => return Content::Refused(Problem::error(&place, why).hint(hint)),
+        Trust::None { why, hint } => return Err(Content::Refused(Problem::error(&place, why).hint(hint))),
     }
     match bytes(file, metadata).map_err(|why| Problem::error(&place, why)).and_then(|bytes| decode(name, bytes)) {
-        Ok(text) if is_blank(&text) => Content::Empty,
-        Ok(text) => match parse(name, &text) {
-            Ok(node) => Content::Parsed(Arc::new(node), text.into()),
-            Err(problem) => Content::Broken(problem),
-        },
+        Ok(text) if is_blank(&text) => Err(Content::Empty),
+        Ok(text) => Ok(text),
+        Err(problem) => Err(Content::Broken(problem)),
+    }
+}
+
+fn parsed(name: &Arc<str>, text: String) -> Content {
+    match parse(name, &text) {
+        Ok(node) => Content::Parsed(Arc::new(node), text.into()),
         Err(problem) => Content::Broken(problem),
     }
 }
@@ -211,6 +218,24 @@ mod tests {
         assert!(matches!(source(&name, &path, Some(known.clone())).unwrap().content, Content::Parsed(..)));
         std::fs::remove_file(&path).unwrap();
         assert!(source(&name, &path, Some(known)).is_none());
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_and_says_the_same_is_not_parsed_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.json");
+        let name = Arc::from("a.json");
+        let read = |text: &str, known| {
+            std::fs::write(&path, text).unwrap();
+            let known = source(&name, &path, known).unwrap();
+            let Content::Parsed(node, _) = &known.content else { panic!("{known:?}") };
+            (Arc::clone(node), known)
+        };
+        let (first, known) = read("{}", None);
+        let (same, known) = read("{}", Some(known));
+        assert!(Arc::ptr_eq(&first, &same));
+        let (other, _) = read("{ }", Some(known));
+        assert!(!Arc::ptr_eq(&first, &other));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::file;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
-use crate::domain::catalog::{Content, Reading, Role, SourceFile, Surroundings, env_files_of, root_of};
+use crate::domain::catalog::{Content, Reading, Resolver, Role, SourceFile, Surroundings, root_of};
 use crate::domain::{Place, Problem};
 use crate::engine::ports::{Followed, Watches};
 
@@ -33,6 +33,8 @@ struct Before {
     known: HashMap<PathBuf, file::Known>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
+    /// What definitions come to, as far as it tells which files they name.
+    resolver: Resolver,
 }
 
 /// Does not watch: for a single reading, of which nobody wants to know when it is out of date.
@@ -144,7 +146,7 @@ impl Reader {
             ..Surroundings::default()
         };
         surroundings.dotenv = self.dotenv(&mut surroundings.problems);
-        let mut named: BTreeSet<_> = env_files_of(files, &surroundings).into_iter().collect();
+        let mut named: BTreeSet<_> = self.before.resolver.env_files(files, &surroundings).into_iter().collect();
         if self.may_be_held(files) {
             named.append(&mut self.before.env_files);
         }

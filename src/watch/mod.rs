@@ -3,6 +3,7 @@
 //! It reads no source and judges none. It says "look again" too often rather than too seldom, but never because of
 //! looking.
 
+mod files;
 mod folders;
 mod interest;
 mod poll;
@@ -16,6 +17,7 @@ mod platform;
 #[path = "other.rs"]
 mod platform;
 
+pub use files::FileWatch;
 pub use folders::FolderWatch;
 
 #[cfg(test)]

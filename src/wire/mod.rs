@@ -20,7 +20,7 @@ pub use graph::{Edge, EdgeKind, Graph, GraphNode};
 pub use logs::LogLine;
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{Agent, AgentFacts, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status};
-pub use why::{Blocker, Why, changed_since_healthy};
+pub use why::{Blocker, Change, Checkout, Why, last_healthy};
 
 use std::time::SystemTime;
 

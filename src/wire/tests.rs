@@ -166,7 +166,7 @@ fn values_of_the_environment_appear_nowhere() {
     let view = picture.service("api").unwrap();
     let texts = [
         status(&picture).to_string(),
-        serde_json::to_string(&Why::of(view, &picture, &clock(), None, None)).unwrap(),
+        serde_json::to_string(&Why::of(view, &picture, &clock(), None, (&[], None))).unwrap(),
         serde_json::to_string(&Graph::of(&picture)).unwrap(),
     ];
     for text in texts {
@@ -181,7 +181,7 @@ fn why_follows_the_blockers_to_the_root_and_says_whom_each_holds_up() {
         waiting("api", "db", "was stopped by the user"),
         stopped("db"),
     ]);
-    let why = Why::of(picture.service("web").unwrap(), &picture, &clock(), None, None);
+    let why = Why::of(picture.service("web").unwrap(), &picture, &clock(), None, (&[], None));
     let blocker = |id: &str, reason: &str, blocks: &str| Blocker {
         id: id.to_owned(),
         reason: reason.to_owned(),
@@ -211,25 +211,68 @@ fn why_follows_the_blockers_to_the_root_and_says_whom_each_holds_up() {
 }
 
 #[test]
-fn what_changed_since_healthy_is_what_the_events_tell_after_that() {
-    let event = |kind: &str, service: Option<&str>, text: &str| Event {
-        at: jiff::Timestamp::UNIX_EPOCH,
+fn what_changed_since_healthy_is_of_the_service_of_what_it_needs_and_of_its_checkout() {
+    let event = |at: i64, kind: &str, service: &str, text: &str| Event {
+        at: second(at),
         generation: 1,
         kind: kind.to_owned(),
-        service: service.map(str::to_owned),
+        service: Some(service.to_owned()),
         run: None,
         text: text.to_owned(),
     };
     let events = [
-        event("generation", None, "first"),
-        event("healthy", Some("api"), "healthy"),
-        event("generation", None, "services.d/x.json changed"),
-        event("healthy", Some("db"), "healthy"),
-        event("unhealthy", Some("api"), "answered 503"),
+        event(1, "changed", "api", "long ago"),
+        event(2, "healthy", "api", "healthy"),
+        event(3, "unhealthy", "db", "connection refused"),
+        event(4, "exited", "db", "exited with code 3"),
+        event(5, "started", "other", "started as pid 7"),
+        event(6, "changed", "api", "env.URL, argv"),
+        event(8, "exited", "api", "exited with code 1"),
     ];
-    assert_eq!(changed_since_healthy("api", &events), Some(vec!["services.d/x.json changed".to_owned()]));
-    assert_eq!(changed_since_healthy("db", &events), Some(Vec::new()));
-    assert_eq!(changed_since_healthy("web", &events), None);
+    let moved = Change { at: second(5), text: "checkout: moving from main to topic".to_owned() };
+    let checkout =
+        Checkout { folder: "/p".to_owned(), branch: Some("topic".to_owned()), head: None, moves: vec![moved] };
+    let why = |id: &str| {
+        let picture = snapshot(vec![needs(healthy("api", 1), "db"), healthy("db", 2)]);
+        let view = picture.service(id).unwrap();
+        Why::of(view, &picture, &Clock::start(Duration::from_secs(100)), None, (&events, Some(checkout.clone())))
+    };
+    let api = why("api");
+    let told: Vec<_> = api.changed.unwrap().into_iter().map(|change| (change.at, change.text)).collect();
+    let expected = [
+        (3, "db, which it needs: connection refused"),
+        (4, "db, which it needs: exited with code 3"),
+        (5, "git: checkout: moving from main to topic"),
+        (6, "its definition changed: env.URL, argv"),
+    ];
+    assert_eq!(told, expected.map(|(at, text)| (second(at), text.to_owned())));
+    assert_eq!((api.last_healthy, why("db").changed), (Some(second(2)), None));
+}
+
+#[test]
+fn a_run_that_crashed_at_once_was_never_well_though_nothing_asked_it() {
+    let event = |at: i64, kind: &str, run: &str| Event {
+        at: second(at),
+        generation: 1,
+        kind: kind.to_owned(),
+        service: Some("api".to_owned()),
+        run: Some(run.to_owned()),
+        text: String::new(),
+    };
+    let last = |events: &[Event]| {
+        let picture = snapshot(vec![stopped("api")]);
+        last_healthy(picture.service("api").unwrap(), events).map(jiff::Timestamp::as_second)
+    };
+    let (good, bad) = ([event(100, "healthy", "1"), event(200, "exited", "1")], event(300, "healthy", "2"));
+    let crash = [event(301, "exited", "2"), event(302, "healthy", "3"), event(303, "exited", "3")];
+    assert_eq!(last(&[&good[..], std::slice::from_ref(&bad), &crash].concat()), Some(100));
+    assert_eq!(last(&[std::slice::from_ref(&bad), &crash[..]].concat()), Some(300), "none was good");
+    assert_eq!(last(&[bad, crash[0].clone()]), Some(300), "there is but one");
+    assert_eq!(last(&crash[..1]), None);
+}
+
+fn second(at: i64) -> jiff::Timestamp {
+    jiff::Timestamp::from_second(at).unwrap()
 }
 
 #[test]
@@ -259,7 +302,7 @@ fn what_is_written_can_be_read_back() {
     }
     let picture = full_and_bare();
     round(Status::of(&picture, &clock(), &facts(), &Samples::new()));
-    round(Why::of(picture.service("api").unwrap(), &picture, &clock(), Some(vec!["x".to_owned()]), None));
+    round(Why::of(picture.service("api").unwrap(), &picture, &clock(), Some(vec!["x".to_owned()]), (&[], None)));
     round(Graph::of(&picture));
     round(Ps::of(&[id("api")], &Samples::new()));
     round(Check::of(&picture.problems, &[id("api")]));

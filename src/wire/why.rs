@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Event, LastExit, timestamp, word};
-use crate::domain::{HealthState, Light, ProcessState, ServiceView, Snapshot};
+use crate::domain::{HealthState, Light, ProcessState, RunId, ServiceView, Snapshot};
 use crate::engine::Clock;
 
 /// Everything that `why` tells.
@@ -45,10 +45,38 @@ pub struct Why {
     pub first_cause: Option<String>,
     /// The last lines of its log; null when there is no log.
     pub last_lines: Option<Vec<String>>,
-    /// What changed in the catalog since it last became healthy; null when it was not seen healthy.
-    pub changed: Option<Vec<String>>,
+    /// When it last turned healthy; null when that is not known any more.
+    pub last_healthy: Option<Timestamp>,
+    /// What has changed since then, oldest first: its definition, what it needs, what is checked out in its folder;
+    /// null when it was not seen healthy.
+    pub changed: Option<Vec<Change>>,
+    /// What is checked out in its folder; null outside of every git checkout.
+    pub checkout: Option<Checkout>,
     /// When it is tried again.
     pub next_try: Option<Timestamp>,
+}
+
+/// Something that has changed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Change {
+    /// When.
+    pub at: Timestamp,
+    /// What, in words.
+    pub text: String,
+}
+
+/// What is checked out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkout {
+    /// The folder of the checkout.
+    pub folder: String,
+    /// The branch; null when none is checked out.
+    pub branch: Option<String>,
+    /// The commit, in full; null before the first one.
+    pub head: Option<String>,
+    /// How the commit came to be another one since the service was last healthy, oldest first.
+    #[serde(skip)]
+    pub moves: Vec<Change>,
 }
 
 /// One dependency that is not there.
@@ -63,14 +91,15 @@ pub struct Blocker {
 }
 
 impl Why {
-    /// Explains `view` of `snapshot`, given the end of its log and what changed.
+    /// Explains `view` of `snapshot`, given the end of its log, what happened and what is checked out in its folder.
     pub fn of(
         view: &ServiceView,
         snapshot: &Snapshot,
         clock: &Clock,
         last_lines: Option<Vec<String>>,
-        changed: Option<Vec<String>>,
+        (events, checkout): (&[Event], Option<Checkout>),
     ) -> Self {
+        let last_healthy = last_healthy(view, events);
         let mut blocked_by = Vec::new();
         follow(view, snapshot, &mut BTreeSet::new(), &mut blocked_by);
         Self {
@@ -89,18 +118,50 @@ impl Why {
             last_exit: view.last_exit.as_ref().map(|last| LastExit::of(last, clock)),
             first_cause: view.first_cause.clone(),
             last_lines,
-            changed,
+            last_healthy,
+            changed: last_healthy.map(|since| changes(view, since, events, checkout.as_ref())),
+            checkout,
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
         }
     }
 }
 
-/// The changes of the catalog after the last time that `id` turned healthy; `None` if `events` don't tell of that.
-pub fn changed_since_healthy(id: &str, events: &[Event]) -> Option<Vec<String>> {
-    let turned = |event: &Event| event.kind == "healthy" && event.service.as_deref() == Some(id);
-    let last = events.iter().rposition(turned)?;
-    let later = events[last..].iter().filter(|event| event.kind == "generation");
-    Some(later.map(|event| event.text.clone()).collect())
+/// When the service of `view` last turned healthy and stayed so, as far as `events` tell.
+///
+/// Without a probe whatever runs is healthy, be it about to crash. So a run counts that has been healthy as long as its
+/// restart policy calls a good one; if there is none, the last one before the present run; else the present one.
+pub fn last_healthy(view: &ServiceView, events: &[Event]) -> Option<Timestamp> {
+    let of_it = || events.iter().filter(|event| event.service.as_deref() == Some(view.id.as_str()));
+    let turns: Vec<&Event> = of_it().filter(|event| event.kind == "healthy").collect();
+    let end = |run: &Option<String>| of_it().find(|event| event.kind == "exited" && event.run == *run);
+    let good = view.service.restart.reset_after.as_secs_f64();
+    let lasted = |turn: &&&Event| match end(&turn.run) {
+        Some(end) => end.at.duration_since(turn.at).as_secs_f64() >= good,
+        None => turn.run.is_some() && turn.run.as_deref() == view.run.as_ref().map(RunId::as_str),
+    };
+    let last = turns.last()?;
+    let before = || turns.iter().rev().find(|turn| turn.run != last.run);
+    Some(turns.iter().rev().find(lasted).or_else(before).unwrap_or(last).at)
+}
+
+/// What has changed since the service of `view` turned healthy, oldest first.
+fn changes(view: &ServiceView, since: Timestamp, events: &[Event], checkout: Option<&Checkout>) -> Vec<Change> {
+    let mut changes = Vec::new();
+    for event in events.iter().filter(|event| event.at >= since) {
+        let Some(id) = event.service.as_deref() else { continue };
+        let needed = view.service.depends_on.iter().any(|dependency| dependency.id.as_str() == id);
+        let text = match event.kind.as_str() {
+            "changed" if id == view.id.as_str() => format!("its definition changed: {}", event.text),
+            "changed" if needed => format!("the definition of {id}, which it needs, changed: {}", event.text),
+            "started" | "exited" | "stopped" | "unhealthy" if needed => format!("{id}, which it needs: {}", event.text),
+            _ => continue,
+        };
+        changes.push(Change { at: event.at, text });
+    }
+    let moves = checkout.iter().flat_map(|checkout| &checkout.moves);
+    changes.extend(moves.map(|change| Change { at: change.at, text: format!("git: {}", change.text) }));
+    changes.sort_by_key(|change| change.at);
+    changes
 }
 
 /// Lists the blockers of `view`, each followed by its own.

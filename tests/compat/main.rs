@@ -9,6 +9,7 @@
 mod bookshop;
 mod environment;
 mod fallback;
+mod incremental;
 mod mistakes;
 mod policies;
 mod real;

@@ -53,11 +53,16 @@ fn what_comes_before_a_start_is_one_step_or_several() {
 
 #[test]
 fn patterns_of_files_start_at_the_root_and_stay_what_they_are() {
-    let service = service(r#""watch": ["src/**/*.py", "./Cargo.toml", "/etc/hosts", "a[0-9]{b,c}?"]"#);
-    assert_eq!(
-        service.watch,
-        ["/srv/project/src/**/*.py", "/srv/project/Cargo.toml", "/etc/hosts", "/srv/project/a[0-9]{b,c}?"]
-    );
+    let service = service(r#""watch": ["src/**/*.py", "./Cargo.toml", "/etc/hosts", "a[0-9]{b,c}?", "/*/x"]"#);
+    let found: Vec<_> = service.watch.iter().map(|file| (file.place.to_str().unwrap(), file.glob.as_str())).collect();
+    let expected = [
+        ("/srv/project/src", "/srv/project/src/**/*.py"),
+        ("/srv/project/Cargo.toml", "/srv/project/Cargo.toml"),
+        ("/etc/hosts", "/etc/hosts"),
+        ("/srv/project", "/srv/project/a[0-9]{b,c}?"),
+        ("/", "/*/x"),
+    ];
+    assert_eq!(found, expected);
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 mod adoption;
 mod bad_input;
+mod crash_card;
 mod desk;
 mod example;
+mod logs;
 mod pixsim7;
 mod reload;
 mod supervision;
 mod terminal;
+mod watch;
 mod working_day;

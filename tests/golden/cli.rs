@@ -13,7 +13,7 @@ use pilotlight::domain::{
     Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
 };
 use pilotlight::engine::Clock;
-use pilotlight::wire::{AgentFacts, Check, Event, Graph, Process, Ps, Samples, Status, Why};
+use pilotlight::wire::{AgentFacts, Change, Check, Checkout, Event, Graph, Process, Ps, Samples, Status, Why};
 
 use crate::sample::{NOW, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
 
@@ -61,7 +61,9 @@ fn why_of(name: &str, picture: &Snapshot, lines: Option<&[&str]>, changed: Optio
     let clock = Clock::start(NOW.since_zero());
     let owned = |texts: &[&str]| texts.iter().map(ToString::to_string).collect();
     let view = picture.service(name).unwrap();
-    let mut why = Why::of(view, picture, &clock, lines.map(owned), changed.map(owned));
+    let mut why = Why::of(view, picture, &clock, lines.map(owned), (&[], None));
+    let change = |text: &&str| Change { at: Timestamp::from_second(TODAY - 600).unwrap(), text: (*text).to_owned() };
+    why.changed = changed.map(|texts| texts.iter().map(change).collect());
     settle(&mut why.since, &clock);
     why.last_exit.iter_mut().for_each(|last| settle(&mut last.at, &clock));
     why.next_try.iter_mut().for_each(|at| settle(at, &clock));
@@ -248,8 +250,11 @@ fn why_something_waits() {
 fn why_something_failed() {
     let lines =
         ["Traceback (most recent call last):", "\u{1b}[31mModuleNotFoundError\u{1b}[0m: No module named 'app'\u{7}"];
-    let changed = ["services.d/worker.json changed: worker.command"];
-    let why = why_of("worker", &busy(), Some(&lines), Some(&changed));
+    let changed = ["its definition changed: argv, env.URL", "git: checkout: moving from main to \u{1b}[31mtopic"];
+    let mut why = why_of("worker", &busy(), Some(&lines), Some(&changed));
+    let (folder, branch) = ("/srv/project".to_owned(), Some("topic\u{7}".to_owned()));
+    let head = Some("8c14a70b8a72c8982b0d8c6c623ab98b149aaaaa".to_owned());
+    why.checkout = Some(Checkout { folder, branch, head, moves: Vec::new() });
     golden("why-failed", &render_why(&why, &look(None)));
     let unchanged = why_of("thumbnails", &busy(), Some(&[]), Some(&[]));
     golden("why-backoff", &render_why(&unchanged, &look(None)));

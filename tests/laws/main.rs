@@ -6,6 +6,7 @@
 mod edges;
 mod quiet;
 mod stories;
+mod touched;
 mod world;
 
 use std::collections::BTreeMap;
@@ -50,6 +51,10 @@ enum Op {
     Behave(usize, u8),
     Stranger(usize, bool),
     NoStranger(usize),
+    /// A process writes so many lines of 1000 bytes.
+    Write(usize, u16),
+    /// Its log can't be rotated, or can again.
+    Obstruct(usize, bool),
     KillAgent,
     Resume,
     Stale(usize),
@@ -77,6 +82,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (one.clone(), 0..9_u8).prop_map(|(at, how)| Op::Behave(at, how)),
         1 => (one.clone(), any::<bool>()).prop_map(|(at, works)| Op::Stranger(at, works)),
         2 => one.clone().prop_map(Op::NoStranger),
+        2 => (one.clone(), 0..200_u16).prop_map(|(at, lines)| Op::Write(at, lines)),
+        1 => (one.clone(), any::<bool>()).prop_map(|(at, obstructed)| Op::Obstruct(at, obstructed)),
         1 => Just(Op::KillAgent),
         1 => Just(Op::Resume),
         1 => one.prop_map(Op::Stale),
@@ -112,7 +119,8 @@ impl Play {
     fn text(&self, at: usize) -> String {
         let (_, fixed) = SERVICES[at];
         format!(
-            r#"{{"type": "process", "command": ["run", "v{}"], "description": "{}", "enabled": {}, {fixed}}}"#,
+            r#"{{"type": "process", "command": ["run", "v{}"], "description": "{}", "enabled": {}, {fixed},
+                "log": {{"max_size": "64KiB", "keep": 2}}}}"#,
             self.versions[at], self.words[at], !self.disabled[at]
         )
     }
@@ -182,6 +190,8 @@ impl Play {
                     world.strangers.remove(&port);
                 }
             }
+            Op::Write(at, lines) => world.write_log(&id(at), (0..lines).map(|_| "x".repeat(999))),
+            Op::Obstruct(at, obstructed) => world.logs.entry(id(at)).or_default().obstructed = obstructed,
             Op::KillAgent => world.kill_agent(),
             Op::Resume => world.tell(Event::Resumed),
             Op::Stale(at) => {
@@ -200,6 +210,7 @@ impl Play {
     fn mend(&mut self) {
         self.world.strangers.clear();
         self.world.behaviours.clear();
+        self.world.logs.values_mut().for_each(|log| log.obstructed = false);
         self.disabled = [false; SERVICES.len()];
         for at in 0..SERVICES.len() {
             // A changed definition starts anew what had failed.
@@ -212,6 +223,7 @@ impl Play {
         self.world.behaviours.insert(id(4), job);
         self.world.touch("mended");
         self.world.pass(Duration::from_secs(180));
+        self.world.check_logs();
     }
 }
 

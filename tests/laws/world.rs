@@ -16,11 +16,11 @@ use pilotlight::domain::{
     Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::engine::ports::{Notifier, Probes, Processes, Sources, Store};
+use pilotlight::engine::ports::{Files, Logs, Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
-use fakes::Machine;
 pub use fakes::{Behaviour, Spawning, reading};
+use fakes::{Log, Machine};
 
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
 pub struct World {
@@ -248,9 +248,11 @@ impl World {
             | Event::PortTaken { .. }
             | Event::Ended { .. }
             | Event::KillFailed { .. }
+            | Event::LogTroubled { .. }
             | Event::Resumed
             | Event::ClockSet
             | Event::TimeOfDay { .. }
+            | Event::FilesTouched { .. }
             | Event::Commanded { .. } => false,
         }
     }
@@ -273,12 +275,14 @@ impl World {
             }
             Effect::Kill { run } => self.machine.kill(&run),
             Effect::Probe(order) => self.probe(order),
+            Effect::KeepLogs(policies) => self.machine.keep(&policies),
             Effect::SaveIntent(intent) => self.machine.save_intent(&intent),
             Effect::Record(occurrence) => self.machine.record(&occurrence),
             Effect::Notify(notice) => self.machine.show(notice),
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);
             }
+            Effect::WatchFiles { id, patterns } => self.machine.watch(&id, &patterns),
             Effect::TellTimeOfDay => self.machine.tell_time_of_day(),
             Effect::Exit => self.exited = true,
         }
@@ -291,6 +295,7 @@ impl World {
         self.check_needs(&id);
         assert_ne!(self.intent.get(&id), Some(&false), "{id} was stopped by the user, and is spawned");
         *self.spawns.entry(id.clone()).or_default() += 1;
+        self.machine.begin(&id);
         self.machine.spawn(order);
         if self.children.contains_key(&run) {
             self.completed.remove(&id);
@@ -303,7 +308,20 @@ impl World {
         if let Some(port) = port.filter(|_| !self.children.contains_key(&order.run)) {
             self.watched.insert(order.run.clone(), port);
         }
+        self.machine.mark(&order.id);
         self.machine.probe(order);
+    }
+
+    /// Every log whose service is defined is within its bounds, and no trouble is told any more.
+    pub fn check_logs(&self) {
+        for (id, log) in &self.machine.logs {
+            let Some(view) = self.snapshot().service(id.as_str()) else { continue };
+            let policy = view.service.log;
+            assert!(Log::length(&log.current) <= policy.max_size, "the log of {id} is too long");
+            assert!(log.pieces.len() <= policy.keep as usize, "too much is kept of {id}");
+        }
+        let troubles = self.snapshot().problems.iter().filter(|problem| problem.message.contains("log of"));
+        assert_eq!(troubles.count(), 0, "{:?}", self.snapshot().problems);
     }
 
     // The laws that hold at every moment.

@@ -29,6 +29,8 @@ mod conformance;
 #[path = "../laws/fakes/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the simulation uses more of it")]
 mod fakes;
+mod files;
+mod logs;
 mod probes;
 mod processes;
 mod sources;

@@ -32,6 +32,15 @@ impl Made {
         std::iter::from_fn(|| self.go_on()).collect()
     }
 
+    /// What comes about next, if anything does; what was told of it.
+    pub fn step(&mut self) -> Option<Event> {
+        if let Some(next) = self.machine.next_moment() {
+            self.machine.now = self.machine.now.max(next);
+            self.machine.step();
+        }
+        self.facts.try_recv().ok()
+    }
+
     fn go_on(&mut self) -> Option<Event> {
         loop {
             if let Ok(fact) = self.facts.try_recv() {

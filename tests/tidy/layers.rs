@@ -5,7 +5,7 @@ use regex::Regex;
 use crate::source::Source;
 
 /// Effects: they import the domain's types and the engine's ports, and never each other.
-const EFFECTS: [&str; 8] = ["process", "watch", "sources", "probe", "logs", "state", "observe", "power"];
+const EFFECTS: [&str; 9] = ["process", "watch", "sources", "probe", "logs", "state", "observe", "power", "git"];
 
 /// Faces: they read the domain, wish through the engine's handle, and speak the wire.
 const FACES: [&str; 4] = ["tray", "notify", "cli", "api"];

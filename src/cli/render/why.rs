@@ -33,7 +33,7 @@ pub fn render_why(why: &Why, look: &Look) -> String {
         let _ = writeln!(out, "\n{}", paint(BOLD, "It waits for:"));
         blockers(&why.id, &why.blocked_by, 1, &mut BTreeSet::new(), &mut out);
     }
-    changes(why, &mut out);
+    changes(why, look, &mut out);
     if let Some(lines) = why.last_lines.as_deref().filter(|lines| !lines.is_empty()) {
         let _ = writeln!(out, "\n{}", paint(BOLD, "The last lines of its log:"));
         for line in lines {
@@ -93,20 +93,25 @@ fn blockers<'a>(id: &str, all: &'a [Blocker], depth: usize, above: &mut BTreeSet
     }
 }
 
-fn changes(why: &Why, out: &mut String) {
+fn changes(why: &Why, look: &Look, out: &mut String) {
     // What works needs no suspects.
     if why.health == HealthState::Healthy {
         return;
     }
+    if let Some(checkout) = &why.checkout {
+        let head = checkout.head.as_deref().map_or("no commit yet", |head| head.get(..12).unwrap_or(head));
+        let branch = checkout.branch.as_deref().unwrap_or("no branch");
+        let _ = writeln!(out, "\nChecked out in {}: {} ({})", plain(&checkout.folder), plain(branch), plain(head));
+    }
     match why.changed.as_deref() {
         None => {}
         Some([]) => {
-            let _ = writeln!(out, "\nNothing of the configuration has changed since it last became healthy.");
+            let _ = writeln!(out, "\nNothing is known to have changed since it last became healthy.");
         }
         Some(changes) => {
             let _ = writeln!(out, "\n{}", paint(BOLD, "Since it last became healthy, this has changed:"));
             for change in changes {
-                let _ = writeln!(out, "  - {}", plain(change));
+                let _ = writeln!(out, "  {}  {}", time_and_distance(change.at, look), plain_line(&change.text, 500));
             }
         }
     }

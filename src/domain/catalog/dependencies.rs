@@ -1,8 +1,10 @@
 //! Judges who needs whom: ids that nobody has, services that are not in use, and circles.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use petgraph::algo::kosaraju_scc;
+use petgraph::algo::{kosaraju_scc, toposort};
+use petgraph::graph::DiGraph;
 use petgraph::graphmap::DiGraphMap;
 
 use super::report::{MOST_HINTS, did_you_mean, quoted};
@@ -24,7 +26,10 @@ pub(super) fn judge(
     defined: &BTreeSet<&ServiceId>,
     kept: &dyn Fn(&ServiceId) -> bool,
 ) -> BTreeMap<ServiceId, Vec<Problem>> {
-    let mut judgement = Judgement { needs, kept, wrong: BTreeMap::new() };
+    let index: HashMap<&ServiceId, usize> = needs.iter().enumerate().map(|(index, needs)| (needs.id, index)).collect();
+    let targets = |needs: &Needs<'_>| needs.on.iter().map(|(on, _)| index.get(on).copied()).collect();
+    let targets = needs.iter().map(targets).collect();
+    let mut judgement = Judgement { needs, targets, kept, wrong: BTreeMap::new() };
     judgement.circles();
     judgement.missing(defined);
     judgement.wrong
@@ -32,6 +37,8 @@ pub(super) fn judge(
 
 struct Judgement<'a, 'n> {
     needs: &'n [Needs<'a>],
+    /// For each of them the indices of those whom it needs; `None` for who is not among them.
+    targets: Vec<Vec<Option<usize>>>,
     kept: &'n dyn Fn(&ServiceId) -> bool,
     wrong: BTreeMap<ServiceId, Vec<Problem>>,
 }
@@ -45,27 +52,35 @@ impl Judgement<'_, '_> {
         self.wrong.entry(id.clone()).or_default().push(problem.of(id));
     }
 
+    /// Who needs whom, by their indices.
+    fn edges(&self) -> impl Iterator<Item = (usize, usize)> {
+        let from = self.targets.iter().enumerate();
+        from.flat_map(|(from, targets)| targets.iter().flatten().map(move |to| (from, *to)))
+    }
+
     fn missing(&mut self, defined: &BTreeSet<&ServiceId>) {
-        let stays = |id: &ServiceId| (self.kept)(id) || !self.wrong.contains_key(id);
-        let mut available: BTreeSet<&ServiceId> =
-            self.needs.iter().map(|needs| needs.id).filter(|id| stays(id)).collect();
+        let stays = |id: &ServiceId| !self.wrong.contains_key(id) || (self.kept)(id);
+        let mut available: Vec<bool> = self.needs.iter().map(|needs| stays(needs.id)).collect();
         // Who is in a circle has been told about the others in it.
         let tied: BTreeSet<ServiceId> = self.wrong.keys().cloned().collect();
         let mut hints = 0;
         let mut judged: BTreeSet<usize> = BTreeSet::new();
-        let mut dependents: HashMap<&ServiceId, Vec<usize>> = HashMap::new();
-        for (index, needs) in self.needs.iter().enumerate() {
-            needs.on.iter().for_each(|(on, _)| dependents.entry(on).or_default().push(index));
-        }
+        let edges: Vec<_> = self.edges().collect();
+        let dependents = LazyCell::new(move || {
+            let mut dependents: HashMap<usize, Vec<usize>> = HashMap::new();
+            edges.iter().for_each(|(from, to)| dependents.entry(*to).or_default().push(*from));
+            dependents
+        });
         let mut queue: VecDeque<usize> = (0..self.needs.len()).collect();
         while let Some(index) = queue.pop_front() {
             let Needs { id, on } = &self.needs[index];
             if judged.contains(&index) {
                 continue;
             }
-            let lacking = on.iter().filter(|(on, _)| !available.contains(on));
+            let lacks = |target: &Option<usize>| target.is_none_or(|target| !available[target]);
+            let lacking = on.iter().zip(&self.targets[index]).filter(|(_, target)| lacks(target));
             let problems: Vec<_> = lacking
-                .filter_map(|(on, place)| {
+                .filter_map(|((on, place), _)| {
                     let place = (*place)?;
                     if defined.contains(on) && tied.contains(*id) {
                         return None;
@@ -90,21 +105,18 @@ impl Judgement<'_, '_> {
             }
             problems.into_iter().for_each(|problem| self.add(id, problem));
             judged.insert(index);
-            if !(self.kept)(id) && available.remove(*id) {
-                queue.extend(dependents.get(*id).into_iter().flatten());
+            if !(self.kept)(id) && std::mem::take(&mut available[index]) {
+                queue.extend(dependents.get(&index).into_iter().flatten());
             }
         }
     }
 
     fn circles(&mut self) {
-        let index: HashMap<&ServiceId, usize> =
-            self.needs.iter().enumerate().map(|(index, needs)| (needs.id, index)).collect();
-        let mut graph: DiGraphMap<usize, ()> = DiGraphMap::new();
-        for (from, needs) in self.needs.iter().enumerate() {
-            for to in needs.on.iter().filter_map(|(on, _)| index.get(on)) {
-                graph.add_edge(from, *to, ());
-            }
+        // As a rule there are none, and that is told fast.
+        if toposort(&DiGraph::<(), (), usize>::from_edges(self.edges()), None).is_ok() {
+            return;
         }
+        let graph = DiGraphMap::<usize, ()>::from_edges(self.edges());
         for mut knot in kosaraju_scc(&graph) {
             let alone = knot.len() == 1 && !graph.contains_edge(knot[0], knot[0]);
             if alone {
@@ -120,15 +132,14 @@ impl Judgement<'_, '_> {
                 }
                 if count >= MOST_CIRCLES {
                     let message = format!("it is tied up with a circle of dependencies: {first}");
-                    self.tell(*member, |on| index.get(on).is_some_and(|on| within.contains(on)), &message);
+                    self.tell(*member, |on| within.contains(&on), &message);
                     continue;
                 }
                 let circle = shortest_circle(&graph, &within, *member);
                 let words = self.spell(&circle);
                 for (at, next) in circle.iter().zip(circle.iter().cycle().skip(1)) {
                     if told.insert(*at) {
-                        let next = self.needs[*next].id;
-                        self.tell(*at, |on| on == next, &format!("the dependencies form a circle: {words}"));
+                        self.tell(*at, |on| on == *next, &format!("the dependencies form a circle: {words}"));
                     }
                 }
                 if first.is_empty() {
@@ -139,9 +150,10 @@ impl Judgement<'_, '_> {
     }
 
     /// Blames a service at the place where it names the one that is meant.
-    fn tell(&mut self, member: usize, meant: impl Fn(&ServiceId) -> bool, message: &str) {
+    fn tell(&mut self, member: usize, meant: impl Fn(usize) -> bool, message: &str) {
         let Needs { id, on } = &self.needs[member];
-        let place = on.iter().find(|(on, place)| place.is_some() && meant(on)).and_then(|(_, place)| *place);
+        let mut on = on.iter().zip(&self.targets[member]);
+        let place = on.find_map(|((_, place), target)| place.filter(|_| target.is_some_and(&meant)));
         if let Some(place) = place {
             self.add(id, Problem::error(place, message));
         }

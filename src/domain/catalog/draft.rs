@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::environment;
 use super::exposed::Exposed;
@@ -16,17 +17,20 @@ use super::types::Types;
 use crate::domain::{Node, Place, Problem, ServiceId, Value};
 
 /// A service whose source has the say on its id.
-pub(super) struct Draft<'a> {
+#[derive(Debug)]
+pub(super) struct Draft {
     /// Its id.
     pub id: ServiceId,
     /// The absolute path of its source.
-    pub source: &'a Path,
+    pub source: PathBuf,
     /// Where it begins.
     pub place: Place,
     /// Its own object, overrides included.
     pub node: Node,
     /// The name of its type.
     pub type_name: String,
+    /// Whether there is a type of that name; without one, it is a process as it is written.
+    pub type_is_known: bool,
     /// Where it runs unless it says so.
     pub folder: PathBuf,
     /// What others may see of it.
@@ -35,30 +39,30 @@ pub(super) struct Draft<'a> {
     pub env_files: Vec<PathBuf>,
     /// What is known to be wrong so far.
     pub problems: Vec<Problem>,
-    layers: Vec<&'a Node>,
 }
 
-/// Where the texts of placeholders come from.
+/// What all definitions build on.
 #[derive(Clone, Copy)]
 pub(super) struct Places<'a> {
     /// What definitions refer to.
     pub surroundings: &'a Surroundings,
     /// The root as text.
     pub root: &'a str,
+    /// The types that they may name.
+    pub types: &'a Types<'a>,
 }
 
-impl<'a> Draft<'a> {
+impl Draft {
     /// Begins with the object `node` of service `id`, which stands in `list` of `source`.
     pub fn begin(
         (id, node, list): (ServiceId, Node, List),
-        source: &'a Path,
+        source: &Path,
         folder: Option<PathBuf>,
-        types: &Types<'a>,
         places: Places<'_>,
     ) -> Self {
         let mut report = Report::of(&id);
         duplicates(&node, &mut report);
-        let (type_name, layers) = type_of(&node, list, types, &mut report);
+        let (type_name, type_is_known) = type_of(&node, list, places.types, &mut report);
         let mut draft = Self {
             place: node.place.clone(),
             folder: folder.unwrap_or_else(|| places.surroundings.root.clone()),
@@ -66,10 +70,10 @@ impl<'a> Draft<'a> {
             env_files: Vec::new(),
             problems: Vec::new(),
             id,
-            source,
+            source: source.to_owned(),
             node,
             type_name,
-            layers,
+            type_is_known,
         };
         let whole = draft.whole(PortSlot::Later, places, &mut Report::default());
         let mut fields = Fields::of(&whole.node);
@@ -81,16 +85,11 @@ impl<'a> Draft<'a> {
         draft
     }
 
-    /// Whether there is a type of that name; without one, it is a process as it is written.
-    pub fn type_is_known(&self) -> bool {
-        !self.layers.is_empty()
-    }
-
     /// The service with the defaults of its type.
     pub fn whole(&self, port: PortSlot, places: Places<'_>, report: &mut Report) -> Whole {
         let filler = Filler {
             own: &self.node,
-            layers: &self.layers,
+            layers: &places.types.layers(&self.type_name),
             id: &self.id,
             root: places.root,
             python: &places.surroundings.python,
@@ -101,8 +100,8 @@ impl<'a> Draft<'a> {
     }
 }
 
-/// The name of the type and its templates; in the lists of real projects the list decides.
-fn type_of<'a>(node: &Node, list: List, types: &Types<'a>, report: &mut Report) -> (String, Vec<&'a Node>) {
+/// The name of the type, and whether there is one; in the lists of real projects the list decides.
+fn type_of(node: &Node, list: List, types: &Types<'_>, report: &mut Report) -> (String, bool) {
     let written =
         present(node, "type").and_then(|node| Some((super::fields::text(node, "type", report)?, &node.place)));
     let has = |key| present(node, key).is_some();
@@ -114,9 +113,8 @@ fn type_of<'a>(node: &Node, list: List, types: &Types<'a>, report: &mut Report) 
         (List::Infrastructure, None) if !has("command") => "docker-compose",
         (List::Plain | List::Infrastructure, None) => "process",
     };
-    let layers = types.layers(name);
-    if !layers.is_empty() {
-        return (name.to_owned(), layers);
+    if !types.layers(name).is_empty() {
+        return (name.to_owned(), true);
     }
     let place = written.map_or(&node.place, |(_, place)| place);
     let hint = types.suggestion(name);
@@ -127,7 +125,7 @@ fn type_of<'a>(node: &Node, list: List, types: &Types<'a>, report: &mut Report) 
     };
     problem.hint = hint;
     report.push(problem);
-    (name.to_owned(), layers)
+    (name.to_owned(), false)
 }
 
 /// What `override`s make of a service's object.
@@ -140,7 +138,7 @@ pub(super) fn overridden(node: &Node, patches: &[&Node]) -> Node {
 }
 
 /// The files of all drafts, each once.
-pub(super) fn env_files(drafts: &[Draft<'_>]) -> Vec<PathBuf> {
+pub(super) fn env_files(drafts: &[Arc<Draft>]) -> Vec<PathBuf> {
     let files: BTreeSet<_> = drafts.iter().flat_map(|draft| draft.env_files.iter().cloned()).collect();
     files.into_iter().collect()
 }

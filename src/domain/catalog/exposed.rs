@@ -15,7 +15,7 @@ use crate::domain::{Node, Place, Problem, Value};
 pub(super) type Placed = (Arc<str>, Place);
 
 /// The keys of a service that others depend on, as they stand.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Exposed {
     /// The variable that gives and exports the own port.
     pub port_env: Option<Placed>,
@@ -34,6 +34,7 @@ pub(super) struct Exposed {
 }
 
 /// An entry of `ports`.
+#[derive(Debug)]
 pub(super) struct ListedPort {
     /// What it is.
     pub name: Option<String>,
@@ -44,6 +45,7 @@ pub(super) struct ListedPort {
 }
 
 /// An entry of `settings`.
+#[derive(Debug)]
 pub(super) struct Setting {
     /// Its name.
     pub key: Arc<str>,

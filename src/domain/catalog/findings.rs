@@ -17,6 +17,9 @@ const LONGEST_LINE: usize = 300;
 
 /// Sorts `problems` by severity and place, and adds the lines that they are about.
 pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<Problem> {
+    if problems.is_empty() {
+        return problems;
+    }
     let order: HashMap<&str, usize> = files.iter().enumerate().map(|(at, file)| (&*file.name, at)).collect();
     problems.sort_by_cached_key(|problem| {
         let place = problem.place.as_ref();

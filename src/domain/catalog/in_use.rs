@@ -12,7 +12,7 @@ use crate::domain::{AgentSettings, Service, ServiceId};
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InUse {
     /// Every service of the catalog in use.
-    pub services: BTreeMap<ServiceId, Held>,
+    pub services: BTreeMap<ServiceId, Arc<Held>>,
     /// The last good settings of the agent.
     pub agent: AgentSettings,
 }

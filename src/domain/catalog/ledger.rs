@@ -9,7 +9,7 @@ use super::findings;
 use super::held::HeldSurroundings;
 use super::in_use::InUse;
 use super::reading::Reading;
-use super::resolve::{Resolution, resolve, services_of};
+use super::resolve::{Resolution, Resolver, services_of};
 use super::standing::{Chosen, Standings};
 use crate::domain::{Moment, Problem, Severity};
 
@@ -18,6 +18,7 @@ use crate::domain::{Moment, Problem, Severity};
 pub struct Ledger {
     standings: Standings,
     surroundings: HeldSurroundings,
+    resolver: Resolver,
     in_use: InUse,
     /// What is wrong with the latest reading itself.
     problems: Vec<Problem>,
@@ -58,8 +59,8 @@ impl Ledger {
         }
         let chosen = self.standings.choose(now);
         let surroundings = self.surroundings.choose(now, self.standings.main_is_held());
-        let mut resolution = resolve(&chosen.files, &surroundings, &self.in_use);
-        self.in_use = resolution.in_use.clone();
+        let mut resolution = self.resolver.resolve(&chosen.files, &surroundings, &self.in_use);
+        self.in_use = std::mem::take(&mut resolution.in_use);
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));
         resolution.problems.extend(self.problems.iter().cloned());
         let unsettled = chosen.unsettled || !resolution.invalid.is_empty();

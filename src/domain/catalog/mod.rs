@@ -2,9 +2,9 @@
 //!
 //! The way of a service: `shapes` finds it in its source, `types` and `merge` put the defaults of its type below it
 //! (`template` fills their placeholders), `exposed` and `names` find out what ports, URLs and settings of all services
-//! come to, `read_service` makes a [`Service`](super::Service) of it (with `read_health` and
-//! `read_policies`), `dependencies` judges whom it needs, and
-//! `resolve` brings it all together.
+//! come to, `read_service` makes a [`Service`](super::Service) of it (with `read_health` and `read_policies`),
+//! `dependencies` judges whom it needs, `rounds` does this for all services, and `resolve` brings it all together.
+//! `memo` spares what is the same as before.
 
 mod agent;
 mod argv;
@@ -20,6 +20,7 @@ mod groups;
 mod held;
 mod in_use;
 mod ledger;
+mod memo;
 mod merge;
 mod names;
 mod read_health;
@@ -28,6 +29,7 @@ mod read_service;
 mod reading;
 mod report;
 mod resolve;
+mod rounds;
 mod shapes;
 mod sizes;
 mod standing;
@@ -37,4 +39,4 @@ mod types;
 pub use in_use::{Export, Held, InUse, Rank};
 pub use ledger::{Ledger, Settled};
 pub use reading::{Content, EnvFile, Reading, Role, SourceFile, Surroundings, is_drop_in};
-pub use resolve::{Resolution, env_files_of, includes_of, resolve, root_of, services_of};
+pub use resolve::{Resolution, Resolver, env_files_of, includes_of, resolve, root_of, services_of};

@@ -11,7 +11,7 @@ use super::exposed::{Exposed, Placed, SettingValue};
 use super::in_use::{Export, Held, Rank};
 use super::reading::Surroundings;
 use super::report::{Report, quoted};
-use crate::domain::{Node, Place, ServiceId};
+use crate::domain::{Node, Place, Problem, ServiceId};
 
 /// Whose names count.
 #[derive(Clone, Copy)]
@@ -33,6 +33,18 @@ pub(super) struct Names<'a> {
     reports: Vec<Report>,
     /// How many loops and endless chains have been reported.
     told: usize,
+    /// What names other than their own members have asked for, and were told.
+    asked: Vec<(String, Option<String>)>,
+}
+
+/// What a member was told by [`Names`] since [`Names::begin_answers`]: all that it depends on beside its own definition
+/// and the surroundings, once [`Names::shared`] has worked out everything that others can see.
+#[derive(Debug)]
+pub(super) struct Answers {
+    /// What it gives to all services comes to this; others may have a say in it.
+    claimed: Vec<Option<SettingValue>>,
+    /// Names that are not its own.
+    asked: Vec<(String, Option<String>)>,
 }
 
 /// Something that can have a value.
@@ -83,6 +95,7 @@ impl<'a> Names<'a> {
             known: HashMap::new(),
             open: Vec::new(),
             told: 0,
+            asked: Vec::new(),
         }
     }
 
@@ -174,9 +187,30 @@ impl<'a> Names<'a> {
         claims.into_iter().filter_map(export).collect()
     }
 
-    /// What was found to be wrong, by member.
-    pub fn into_reports(self) -> Vec<Report> {
-        self.reports
+    /// Takes what was found to be wrong with the names of a member since it was last asked.
+    pub fn take_problems(&mut self, member: usize) -> Vec<Problem> {
+        std::mem::take(&mut self.reports[member].problems)
+    }
+
+    /// From now on one member alone will ask.
+    pub fn begin_answers(&mut self) {
+        self.asked.clear();
+    }
+
+    /// What that member was told.
+    pub fn answers(&mut self, member: usize) -> Answers {
+        Answers { claimed: self.claimed(member), asked: std::mem::take(&mut self.asked) }
+    }
+
+    /// Whether a member with the same definition would be told the same again.
+    pub fn still_answer(&mut self, member: usize, answers: &Answers) -> bool {
+        let Answers { claimed, asked } = answers;
+        self.claimed(member) == *claimed && asked.iter().all(|(name, told)| self.lookup_outside(name) == *told)
+    }
+
+    fn claimed(&mut self, member: usize) -> Vec<Option<SettingValue>> {
+        let claims = claims_of(member, self.members[member].1);
+        claims.into_iter().map(|(_, claim)| self.value(member, claim.quantity)).collect()
     }
 
     fn expanded(&mut self, member: usize, text: &str, braces: bool) -> Result<String, Failure> {
@@ -203,10 +237,20 @@ impl<'a> Names<'a> {
                 return Some(value.variable());
             }
         }
-        for claim in self.claims.get(name).cloned().unwrap_or_default() {
+        let told = self.lookup_outside(name);
+        self.asked.push((name.to_owned(), told.clone()));
+        told
+    }
+
+    /// What `name` stands for in a definition to which it does not belong.
+    fn lookup_outside(&mut self, name: &str) -> Option<String> {
+        let claim_at = |names: &Self, at: usize| names.claims.get(name).and_then(|claims| claims.get(at)).copied();
+        let mut at = 0;
+        while let Some(claim) = claim_at(self, at) {
             if let Some(value) = self.value(claim.member, claim.quantity) {
                 return Some(value.variable());
             }
+            at += 1;
         }
         self.dotenv.get(name).map(|value| (*value).to_owned()).or_else(|| self.environment.get(name).cloned())
     }

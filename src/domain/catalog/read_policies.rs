@@ -2,7 +2,7 @@
 //! told and kept.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use globset::GlobBuilder;
 use super::fields::{self, Fields, text};
 use super::report::{Report, did_you_mean, quoted};
 use crate::domain::{
-    Action, Limits, LogPolicy, Node, NotifyPolicy, Problem, RestartPolicy, RestartWhen, Signal, Step, StopPolicy,
-    StopTree, Value,
+    Action, FilePattern, Limits, LogPolicy, Node, NotifyPolicy, Problem, RestartPolicy, RestartWhen, Signal, Step,
+    StopPolicy, StopTree, Value,
 };
 
 /// How long a step before the start may take unless it says so.
@@ -122,26 +122,34 @@ fn step_of(node: &Node, report: &mut Report) -> Option<Step> {
     Some(Step { argv: argv(command, "command", report)?, timeout: timeout.unwrap_or(STEP_TIMEOUT) })
 }
 
-/// The key `watch`: globs, as patterns of absolute paths.
-pub(super) fn watch(fields: &mut Fields<'_>, root: &Path, report: &mut Report) -> Vec<String> {
+/// The key `watch`: globs.
+pub(super) fn watch(fields: &mut Fields<'_>, root: &Path, report: &mut Report) -> Vec<FilePattern> {
     let mut patterns = Vec::new();
     for (glob, place) in fields.texts("watch", report) {
+        let glob = glob.strip_prefix("./").unwrap_or(glob);
         if glob.is_empty() {
             report.error(place, "a pattern of \"watch\" is empty");
             continue;
         }
         match GlobBuilder::new(glob).literal_separator(true).build() {
-            // A star stays within its folder, and what the root is called is no pattern.
-            Ok(_) if Path::new(glob).is_absolute() => patterns.push(glob.to_owned()),
-            Ok(_) => {
-                let root = globset::escape(&root.to_string_lossy());
-                let glob = glob.strip_prefix("./").unwrap_or(glob);
-                patterns.push(format!("{}/{glob}", root.trim_end_matches('/')));
-            }
+            Ok(_) => patterns.push(below(root, glob)),
             Err(error) => report.error(place, format!("this is no pattern of files: {}", error.kind())),
         }
     }
     patterns
+}
+
+/// The pattern `glob`, which starts at `root` unless it is absolute.
+fn below(root: &Path, glob: &str) -> FilePattern {
+    let plain = |part: &&str| !part.contains(['*', '?', '[', ']', '{', '}', '\\']);
+    let place: PathBuf = glob.split('/').take_while(plain).collect::<Vec<_>>().join("/").into();
+    if Path::new(glob).is_absolute() {
+        return FilePattern { place: Path::new("/").join(place), glob: glob.to_owned() };
+    }
+    let place = root.join(place).components().collect();
+    // What the root is called is no pattern.
+    let root = globset::escape(&root.to_string_lossy());
+    FilePattern { place, glob: format!("{}/{glob}", root.trim_end_matches('/')) }
 }
 
 /// The key `limits`.

@@ -19,11 +19,6 @@ impl Report {
         Self { service: Some(service.clone()), problems: Vec::new() }
     }
 
-    /// Goes on after `problems`, about nothing in particular.
-    pub fn after(problems: Vec<Problem>) -> Self {
-        Self { service: None, problems }
-    }
-
     /// Adds a problem.
     pub fn push(&mut self, problem: Problem) {
         self.problems.push(match &self.service {

@@ -3,6 +3,7 @@
 //! This is the part of the ledger that knows time; of what sources mean it knows only which ids they define.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,7 +20,8 @@ pub(super) const TO_COME_BACK: Duration = Duration::from_secs(2);
 /// All sources that are known, in the order in which they are merged.
 #[derive(Debug, Default)]
 pub(super) struct Standings {
-    sources: BTreeMap<(Role, PathBuf), Standing>,
+    /// By kind and the bytes of the path.
+    sources: BTreeMap<(Role, OsString), Standing>,
     unlisted: bool,
 }
 
@@ -72,21 +74,19 @@ impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
     pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         self.unlisted = reading.unlisted;
-        let mut absent: BTreeSet<_> = self.sources.keys().cloned().collect();
+        let mut before = std::mem::take(&mut self.sources);
         for file in &reading.files {
-            let key = (file.role, file.path.clone());
-            absent.remove(&key);
-            let before = self.sources.remove(&key);
+            let key = (file.role, file.path.clone().into_os_string());
+            let before = before.remove(&key);
             self.sources.insert(key, Standing::after(before, now, file, &ids_of));
         }
-        for key in absent {
-            let unknown = self.unlisted && key.0 == Role::DropIn;
-            let Some(standing) = self.sources.get_mut(&key) else { continue };
-            if unknown {
+        for (key, mut standing) in before {
+            if self.unlisted && key.0 == Role::DropIn {
                 standing.state = State::Unseen;
             } else if !matches!(standing.state, State::Missing(_)) {
                 standing.state = State::Missing(now);
             }
+            self.sources.insert(key, standing);
         }
         self.forget_what_never_was_good();
     }
@@ -104,7 +104,7 @@ impl Standings {
                 let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
                 chosen.files.push(SourceFile {
                     name: Arc::clone(&standing.name),
-                    path: path.clone(),
+                    path: PathBuf::from(path),
                     role: *role,
                     content,
                 });

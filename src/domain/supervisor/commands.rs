@@ -104,6 +104,7 @@ impl Supervisor {
                 self.wish(id, true);
             }
             self.wake_needs(id, &mut accepted);
+            self.touched.forgive(id);
             if let Some(unit) = self.fleet.units.get_mut(id) {
                 unit.start_afresh();
                 unit.again = unit.is_live();

@@ -7,7 +7,7 @@ use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
 use super::unit::Unit;
-use crate::domain::{Kind, ServiceId};
+use crate::domain::{Dependency, Kind, ServiceId};
 
 /// All units in the order of the catalog, with their dependencies as indices.
 #[derive(Debug, Default)]
@@ -16,6 +16,8 @@ pub struct Fleet {
     pub units: IndexMap<ServiceId, Unit>,
     /// Indices of the units, each after all that it depends on.
     order: Vec<usize>,
+    /// For each unit, where the units are that it depends on, in the order of its definition.
+    needs: Vec<Vec<Option<usize>>>,
     /// For each unit, who depends on it.
     dependents: Vec<Vec<usize>>,
 }
@@ -25,15 +27,17 @@ impl Fleet {
     pub fn relate(&mut self) {
         let mut graph = DiGraphMap::<usize, ()>::with_capacity(self.units.len(), self.units.len());
         let mut dependents = vec![Vec::new(); self.units.len()];
-        for (index, unit) in self.units.values().enumerate() {
+        let index_of = |dependency: &Dependency| self.units.get_index_of(&dependency.id);
+        let needs_of = |unit: &Unit| unit.service.depends_on.iter().map(index_of).collect();
+        let needs: Vec<Vec<_>> = self.units.values().map(needs_of).collect();
+        for (index, needs) in needs.iter().enumerate() {
             graph.add_node(index);
-            for dependency in &unit.service.depends_on {
-                if let Some(target) = self.units.get_index_of(&dependency.id) {
-                    graph.add_edge(index, target, ());
-                    dependents[target].push(index);
-                }
+            for target in needs.iter().flatten() {
+                graph.add_edge(index, *target, ());
+                dependents[*target].push(index);
             }
         }
+        self.needs = needs;
         // Components come with their dependencies first. Should a last good definition have closed a cycle that the
         // catalog alone would not allow, its members stay beside each other and wait for one another, visibly.
         self.order = tarjan_scc(&graph).into_iter().flatten().collect();
@@ -43,6 +47,12 @@ impl Fleet {
     /// Indices of all units, each after all that it depends on.
     pub fn order(&self) -> &[usize] {
         &self.order
+    }
+
+    /// What the unit at `index` depends on, each with the index of its unit, if there is one.
+    pub fn needs(&self, index: usize) -> impl Iterator<Item = (&Dependency, Option<usize>)> {
+        let targets = self.needs.get(index).into_iter().flatten().copied();
+        self.at(index).service.depends_on.iter().zip(targets)
     }
 
     /// Who directly depends on the unit at `index`.

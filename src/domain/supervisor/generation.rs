@@ -1,13 +1,14 @@
 //! Taking a catalog into use, and what an earlier agent left with it.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::Supervisor;
 use super::phase::{Input, Phase};
 use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
-use crate::domain::{Effect, FoundRun, Kind, Moment, RunId, ServiceId, Shutdown, Signal};
+use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, RunId, ServiceId, Shutdown, Signal};
 
 /// How long a run that no definition knows may take to end when asked.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
@@ -22,9 +23,19 @@ impl Supervisor {
             self.replan = true;
         }
         let diff = CatalogDiff::between(&self.catalog, &catalog);
-        for (id, service) in &catalog.services {
-            match self.fleet.units.get_mut(id) {
-                Some(unit) => {
+        // Whether there is anything that relations between units may have changed by.
+        let mut is_moved = false;
+        for (at, (id, service)) in catalog.services.iter().enumerate() {
+            // Most stay what and where they are.
+            let unchanged = |unit: &Unit| !unit.removed && Arc::ptr_eq(&unit.service, service);
+            if self.fleet.units.get_index(at).is_some_and(|(_, unit)| unchanged(unit)) {
+                continue;
+            }
+            match self.fleet.units.get_full_mut(id) {
+                Some((_, _, unit)) if unchanged(unit) => is_moved = true,
+                Some((index, _, unit)) => {
+                    is_moved |= index != at || unit.service.depends_on != service.depends_on;
+                    self.dirty.insert(id.clone());
                     let live_before = unit.service.probes.clone();
                     let returns = unit.removed;
                     let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
@@ -40,27 +51,52 @@ impl Supervisor {
                     self.deadlines.set(id, unit.phase.next_deadline());
                 }
                 None => {
+                    is_moved = true;
+                    self.dirty.insert(id.clone());
                     self.fleet.units.insert(id.clone(), Unit::new(service));
                 }
             }
         }
-        for (id, unit) in &mut self.fleet.units {
-            unit.removed = !catalog.services.contains_key(id);
+        for id in &diff.removed {
+            if let Some(unit) = self.fleet.units.get_mut(id) {
+                is_moved = true;
+                unit.removed = true;
+                self.dirty.insert(id.clone());
+            }
         }
-        self.order_units(&catalog);
+        if is_moved {
+            self.order_units(&catalog);
+            self.fleet.relate();
+        }
         self.redraw = true;
-        self.dirty.extend(self.fleet.units.keys().cloned());
-        self.fleet.relate();
         self.replan = true;
         self.catalog = catalog;
+        self.keep_logs(!diff.is_empty() || self.generation == 0);
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
             let is_first = self.generation == 1;
             let diff = CatalogDiff { frame: diff.frame && !is_first, ..diff };
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
+            for (id, diff) in diff.changed {
+                let text = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>().join(", ");
+                let (generation, service) = (self.generation, Some(id));
+                self.effects.push(Effect::Record(Occurrence { kind: "changed", generation, service, run: None, text }));
+            }
         }
         self.take_over(now, settled.unsettled, &settled.resolution.invalid);
+    }
+
+    /// Says which logs are kept from now on, if that may have changed.
+    fn keep_logs(&mut self, may_differ: bool) {
+        if !may_differ {
+            return;
+        }
+        let services = &self.catalog.services;
+        let writing = services.values().filter(|service| matches!(service.kind, Kind::Process(_)));
+        let policies = writing.map(|service| (service.id.clone(), service.log)).collect();
+        self.troubles.retain(|id, _| services.contains_key(id));
+        self.effects.push(Effect::KeepLogs(policies));
     }
 
     /// Removed units that have ended are forgotten.

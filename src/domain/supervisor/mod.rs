@@ -15,11 +15,13 @@ mod quiet;
 mod restart;
 #[cfg(test)]
 mod states;
+mod touched;
 mod unit;
 mod verdict;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use self::fleet::Fleet;
@@ -27,6 +29,7 @@ use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
 use self::phase::{Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
+use self::touched::{Follows, Touched};
 use self::unit::Orders;
 use super::catalog::Ledger;
 use super::{
@@ -42,12 +45,15 @@ pub struct Supervisor {
     catalog: Catalog,
     generation: u64,
     problems: Arc<[Problem]>,
+    /// Whose log can't be kept within its bounds, and why.
+    troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
     intent: Intent,
     strays: Strays,
     /// Ends of earlier runs, until the first reading tells what they are worth.
     ends: Vec<FoundEnd>,
     notices: NoticeBoard,
+    touched: Touched,
     reads: Reads,
     closing: Option<Shutdown>,
     /// Whether it was asked to end, and asked again, with services that stay.
@@ -75,11 +81,13 @@ impl Supervisor {
             catalog: Catalog::default(),
             generation: 0,
             problems: Arc::new([]),
+            troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
             strays: Strays::default(),
             ends: Vec::new(),
             notices: NoticeBoard::default(),
+            touched: Touched::default(),
             reads: Reads::default(),
             closing: None,
             is_hasty: false,
@@ -135,6 +143,14 @@ impl Supervisor {
                 self.step(now, &run, Input::KillFailed(pids));
             }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
+            Event::LogTroubled { id, trouble } => {
+                match trouble {
+                    Some(trouble) => self.troubles.insert(id, trouble),
+                    None => self.troubles.remove(&id),
+                };
+                self.redraw = true;
+            }
+            Event::FilesTouched { id, file } => self.touched.touch(now, &id, file),
             Event::Resumed => self.resume(now),
             Event::ClockSet => self.notices.forget_time(),
             Event::TimeOfDay { since_midnight } => self.notices.tell_time(now, since_midnight),
@@ -158,6 +174,9 @@ impl Supervisor {
         for id in self.deadlines.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
+        for (id, file) in self.touched.take_due(now) {
+            self.restart_touched(now, &id, &file);
+        }
         if self.is_clearing() {
             self.strays.end_all(now, &mut self.effects);
         }
@@ -179,10 +198,9 @@ impl Supervisor {
         if self.has_exited {
             return None;
         }
-        [self.ledger.next_deadline(), self.deadlines.first(), self.strays.next_deadline(), self.notices.next_deadline()]
-            .into_iter()
-            .flatten()
-            .min()
+        let by_unit = [self.deadlines.first(), self.touched.next_deadline(), self.strays.next_deadline()];
+        let own = [self.ledger.next_deadline(), self.notices.next_deadline()];
+        by_unit.into_iter().chain(own).flatten().min()
     }
 
     /// The present picture; its revision rises with each new one.
@@ -219,6 +237,30 @@ impl Supervisor {
             self.dirty.insert(id.clone());
         }
         self.deadlines.set(id, unit.phase.next_deadline());
+    }
+
+    /// Gives a service a new run because its files have changed; also one that has failed or completed, which may fare
+    /// otherwise now.
+    fn restart_touched(&mut self, now: Moment, id: &ServiceId, file: &str) {
+        let Some(unit) = self.fleet.units.get_mut(id).filter(|unit| unit.verdict.is_wanted()) else { return };
+        let folder = unit.spawn().map(|spawn| spawn.cwd.as_path());
+        let file = folder.and_then(|folder| Path::new(file).strip_prefix(folder).ok()?.to_str()).unwrap_or(file);
+        let text = match self.touched.judge(now, id) {
+            Follows::Restart => {
+                unit.loop_file = None;
+                unit.start_afresh();
+                unit.again = unit.is_live();
+                self.replan = true;
+                format!("restarts: {file} changed")
+            }
+            Follows::GiveUp => {
+                unit.loop_file = Some(file.to_owned());
+                format!("no longer restarts on changes for now: {file} changes each time it starts")
+            }
+        };
+        self.dirty.insert(id.clone());
+        let (generation, service) = (self.generation, Some(id.clone()));
+        self.effects.push(Effect::Record(Occurrence { kind: "touched", generation, service, run: None, text }));
     }
 
     fn plan(&mut self, now: Moment) {
@@ -277,6 +319,11 @@ impl Supervisor {
     fn refresh(&mut self, now: Moment) {
         for id in std::mem::take(&mut self.dirty) {
             let Some(unit) = self.fleet.units.get_mut(&id) else { continue };
+            let watches = unit.verdict.is_wanted() && !unit.removed;
+            let patterns = if watches { unit.service.watch.as_slice() } else { &[] };
+            if self.touched.follow(&id, patterns) {
+                self.effects.push(Effect::WatchFiles { id: id.clone(), patterns: patterns.to_vec() });
+            }
             let view = view::view(unit, &self.intent, now);
             if unit.view.as_deref() != Some(&view) {
                 unit.view = Some(Arc::new(view));
@@ -320,7 +367,7 @@ impl Supervisor {
             generation: self.generation,
             light,
             summary,
-            problems: Arc::clone(&self.problems),
+            problems: self.all_problems(),
             groups: if *self.snapshot.groups == *self.catalog.groups {
                 Arc::clone(&self.snapshot.groups)
             } else {
@@ -330,6 +377,17 @@ impl Supervisor {
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
         }
+    }
+
+    /// What is wrong with the sources, and with what is kept of the services.
+    fn all_problems(&self) -> Arc<[Problem]> {
+        if self.troubles.is_empty() {
+            return Arc::clone(&self.problems);
+        }
+        let troubles = self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, trouble));
+        let mut problems: Vec<Problem> = self.problems.iter().cloned().chain(troubles).collect();
+        problems.sort_by_key(|problem| problem.severity);
+        problems.into()
     }
 
     /// Orders the agent's end once nothing is left to wait for.

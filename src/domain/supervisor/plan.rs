@@ -69,9 +69,9 @@ impl Question<'_> {
             if !verdicts[index].is_wanted() {
                 continue;
             }
-            for dependency in &unit.service.depends_on {
-                let Some((target, _, needed)) = self.fleet.units.get_full(&dependency.id) else { continue };
-                if !verdicts[target].is_wanted() && self.may_be_wanted(needed) && !self.is_off(&dependency.id) {
+            for (dependency, target) in self.fleet.needs(index) {
+                let Some(target) = target.filter(|target| !verdicts[*target].is_wanted()) else { continue };
+                if self.may_be_wanted(self.fleet.at(target)) && !self.is_off(&dependency.id) {
                     verdicts[target].wanted_by = WantedBy::Dependency(unit.service.id.clone());
                 }
             }
@@ -111,17 +111,16 @@ impl Question<'_> {
         let mut renewed = vec![false; verdicts.len()];
         for &index in self.fleet.order() {
             let unit = self.fleet.at(index);
-            let held = unit.service.depends_on.iter().any(|dependency| {
+            let held = self.fleet.needs(index).any(|(dependency, target)| {
                 // What has run to its end has done its part.
                 let done = dependency.condition == Condition::Completed && unit.is_live();
-                !done && self.is_kept_down(&dependency.id, verdicts)
+                !done && target.is_none_or(|target| self.is_kept_down(target, verdicts))
             });
-            let with =
-                |dependency: &ServiceId| self.fleet.units.get_index_of(dependency).is_some_and(|index| renewed[index]);
+            let with = |target: Option<usize>| target.is_some_and(|target| renewed[target]);
             let renew = unit.is_live()
                 && (unit.again
                     || unit.is_stale()
-                    || unit.service.depends_on.iter().any(|dependency| dependency.restart && with(&dependency.id)));
+                    || self.fleet.needs(index).any(|(dependency, target)| dependency.restart && with(target)));
             renewed[index] = renew;
             let verdict = &mut verdicts[index];
             verdict.held = held;
@@ -131,11 +130,11 @@ impl Question<'_> {
     }
 
     /// Whether the service is meant to be down, so that what needs it can't be up.
-    fn is_kept_down(&self, id: &ServiceId, verdicts: &[Verdict]) -> bool {
-        let Some((index, _, unit)) = self.fleet.units.get_full(id) else { return true };
+    fn is_kept_down(&self, index: usize, verdicts: &[Verdict]) -> bool {
+        let unit = self.fleet.at(index);
         match unit.service.kind {
             Kind::Process(_) | Kind::External => {
-                unit.removed || !unit.service.enabled || self.is_off(id) || verdicts[index].held
+                unit.removed || !unit.service.enabled || self.is_off(&unit.service.id) || verdicts[index].held
             }
             Kind::Detached | Kind::Settings => false,
         }
@@ -143,20 +142,21 @@ impl Question<'_> {
 
     /// What stands in the way of each.
     fn block(&self, verdicts: &mut [Verdict], renewed: &[bool]) {
+        let ending = self.ports_of_the_ending();
         for &index in self.fleet.order() {
             let unit = self.fleet.at(index);
             let mut blocked_by = Vec::new();
             let mut by_user = true;
-            for dependency in &unit.service.depends_on {
-                let needed = self.fleet.units.get_full(&dependency.id);
-                let obstacle = match needed {
+            for (dependency, target) in self.fleet.needs(index) {
+                let obstacle = match target {
                     None => Some("is not defined".to_owned()),
-                    Some((target, _, needed)) => {
+                    Some(target) => {
+                        let needed = self.fleet.at(target);
                         self.obstacle(needed, &verdicts[target], renewed[target], dependency.condition)
                     }
                 };
                 if let Some(reason) = obstacle {
-                    let waits = needed.is_some_and(|(target, ..)| verdicts[target].by_user);
+                    let waits = target.is_some_and(|target| verdicts[target].by_user);
                     by_user &= self.is_off(&dependency.id) || waits;
                     blocked_by.push(Blocker { id: dependency.id.clone(), reason });
                 }
@@ -167,7 +167,7 @@ impl Question<'_> {
                 blocked_by.push(Blocker { id: unit.service.id.clone(), reason });
                 by_user = false;
             }
-            if let Some((holder, port)) = self.port_in_the_way(index) {
+            if let Some((holder, port)) = self.port_in_the_way(index, &ending) {
                 let reason = format!("still holds port {port} while it stops");
                 blocked_by.push(Blocker { id: holder, reason });
                 by_user = false;
@@ -239,13 +239,17 @@ impl Question<'_> {
         }
     }
 
-    /// A unit that is ending and has the port of the one at `index`.
-    fn port_in_the_way(&self, index: usize) -> Option<(ServiceId, u16)> {
+    /// The units that are ending and have a port, with their indices.
+    fn ports_of_the_ending(&self) -> Vec<(usize, u16)> {
+        let ending = self.fleet.units.values().enumerate().filter(|(_, unit)| matches!(unit.phase, Phase::Stopping(_)));
+        ending.filter_map(|(index, unit)| Some((index, unit.service.port?))).collect()
+    }
+
+    /// The one of `ending` that has the port of the unit at `index`, but is another.
+    fn port_in_the_way(&self, index: usize, ending: &[(usize, u16)]) -> Option<(ServiceId, u16)> {
         let port = self.fleet.at(index).service.port?;
-        self.fleet.units.iter().enumerate().find_map(|(other, (id, unit))| {
-            let ending = matches!(unit.phase, Phase::Stopping(_)) && unit.service.port == Some(port);
-            (other != index && ending).then(|| (id.clone(), port))
-        })
+        let (holder, _) = ending.iter().find(|(other, its)| *other != index && *its == port)?;
+        Some((self.fleet.at(*holder).service.id.clone(), port))
     }
 
     fn choose_stops(&self, plan: &mut Plan) {

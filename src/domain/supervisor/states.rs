@@ -73,7 +73,9 @@ fn order(effect: &Effect) -> Option<&'static str> {
         Effect::Kill { .. } => Some("kill"),
         Effect::Probe(_) => Some("probe"),
         Effect::ReadSources { .. }
+        | Effect::KeepLogs(_)
         | Effect::TellTimeOfDay
+        | Effect::WatchFiles { .. }
         | Effect::SaveIntent(_)
         | Effect::Record(_)
         | Effect::Notify(_)

@@ -37,6 +37,8 @@ pub struct Unit {
     pub history: History,
     /// Its automatic restarts since the user or a definition started it.
     pub restarts: u32,
+    /// The file that changes each time it starts, so that its changes restart nothing for now.
+    pub loop_file: Option<String>,
     /// How its last run ended.
     pub last_exit: Option<LastExit>,
     /// The first thing that went wrong since it was last healthy.
@@ -69,6 +71,7 @@ impl Unit {
             again: false,
             history: History::default(),
             restarts: 0,
+            loop_file: None,
             last_exit: None,
             first_cause: None,
             brought_by: None,
@@ -127,6 +130,7 @@ impl Unit {
     pub fn start_afresh(&mut self) {
         self.history.clear();
         self.restarts = 0;
+        self.loop_file = None;
         self.first_cause = None;
         match &mut self.phase {
             Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested => self.phase = Phase::Idle,

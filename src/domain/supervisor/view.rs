@@ -183,6 +183,10 @@ fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthSta
                     health.as_str().to_owned()
                 }
             };
+            let base = match &unit.loop_file {
+                Some(file) => format!("{base}; not restarted on changes for now: {file} changes each time it starts"),
+                None => base,
+            };
             match (&life.spawn, unit.spawn()) {
                 (Some(old), Some(new)) if old.shared_env != new.shared_env => {
                     let names = changed_names(&old.shared_env, &new.shared_env).join(", ");

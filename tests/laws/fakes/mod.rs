@@ -3,6 +3,8 @@
 //! It implements the ports of the engine, each in a file of its own, and answers into an inbox like the real ones. It
 //! checks no laws; whoever holds it moves its time.
 
+mod files;
+mod logs;
 mod notifier;
 mod probes;
 mod processes;
@@ -12,9 +14,12 @@ mod store;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use pilotlight::domain::{Event, Exit, Intent, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId};
+use pilotlight::domain::{
+    Event, Exit, FilePattern, Intent, LogPolicy, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId,
+};
 use pilotlight::engine::ports::Inbox;
 
+pub use self::logs::Log;
 pub use self::notifier::Desktop;
 pub use self::processes::{Behaviour, Child, Spawning};
 use self::sources::UnderWay;
@@ -33,12 +38,18 @@ pub struct Machine {
     pub disk: BTreeMap<String, String>,
     /// The wishes that were stored last.
     pub intent: Intent,
+    /// What is watched of whose files.
+    pub watched_files: BTreeMap<ServiceId, Vec<FilePattern>>,
     /// What was recorded.
     pub history: Vec<Occurrence>,
     /// What was ordered to be shown.
     pub notices: Vec<Notice>,
     /// Where it is shown.
     pub desktop: Desktop,
+    /// What services have written.
+    pub logs: BTreeMap<ServiceId, Log>,
+    /// Whose logs are kept, and within which bounds.
+    pub policies: BTreeMap<ServiceId, LogPolicy>,
     inbox: Inbox,
     agenda: BTreeMap<(Moment, u64), Due>,
     sequence: u64,
@@ -59,6 +70,8 @@ enum Due {
     Ends(RunId, Exit),
     /// Others of the run's tree end.
     OthersEnd(RunId),
+    /// The log of this service is rotated if it is too long.
+    Rotates(ServiceId),
 }
 
 /// Whether a probe is answered in time.
@@ -78,9 +91,12 @@ impl Machine {
             strangers: BTreeMap::new(),
             disk: BTreeMap::new(),
             intent: Intent::new(),
+            watched_files: BTreeMap::new(),
             history: Vec::new(),
             notices: Vec::new(),
             desktop: Desktop::default(),
+            logs: BTreeMap::new(),
+            policies: BTreeMap::new(),
             inbox,
             agenda: BTreeMap::new(),
             sequence: 0,
@@ -113,6 +129,7 @@ impl Machine {
             Some((_, Due::Answer(order, patience))) => self.answer(order, patience),
             Some((_, Due::Ends(run, exit))) => self.main_ends(&run, exit),
             Some((_, Due::OthersEnd(run))) => self.others_end(&run),
+            Some((_, Due::Rotates(id))) => self.rotate(&id),
             None => {}
         }
         true
@@ -122,10 +139,13 @@ impl Machine {
     pub fn lose_agent(&mut self) {
         self.agenda.retain(|_, due| match due {
             Due::Ends(..) | Due::OthersEnd(_) => true,
-            Due::Fact(_) | Due::Read | Due::Answer(..) => false,
+            Due::Fact(_) | Due::Read | Due::Answer(..) | Due::Rotates(_) => false,
         });
         self.probing.clear();
         self.reading = None;
+        self.policies.clear();
+        // What the next one is told of anew.
+        self.logs.values_mut().for_each(Log::forget_told);
     }
 
     fn later(&mut self, span: Duration, due: Due) {

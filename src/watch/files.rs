@@ -1,0 +1,281 @@
+//! Watches the files of services: those that match patterns, in folders that come and go.
+//!
+//! A thread of its own walks the folders, because that may be slow; it exists once somebody's files are watched, and
+//! sleeps until one of them changes. It reads no file and decides nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::{Duration, SystemTime};
+
+use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
+use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
+use notify::{RecursiveMode, Watcher};
+
+use crate::domain::{Event, FilePattern, ServiceId};
+use crate::engine::ports::{Files, Inbox};
+
+/// How many folders are watched at the most: the system's own limit is for everybody.
+const MOST: usize = 8192;
+
+/// How much earlier than it is the kernel may think it is when it notes a change.
+const GRAIN: Duration = Duration::from_millis(10);
+
+/// Folders that no pattern means unless it names them: their files are made by tools, and many.
+const MADE_BY_TOOLS: [&str; 2] = ["node_modules", "__pycache__"];
+
+/// What marks a folder as a cache (<https://bford.info/cachedir/>), which Cargo's `target` is one of.
+const CACHE: &str = "CACHEDIR.TAG";
+
+/// Watches the files of all services.
+pub struct FileWatch {
+    inbox: Inbox,
+    worker: Option<Sender<Message>>,
+}
+
+enum Message {
+    /// Follow these of this service; the order was given then.
+    Follow(ServiceId, Vec<FilePattern>, SystemTime),
+    Told(notify::Result<notify::Event>),
+}
+
+impl FileWatch {
+    /// Watches nothing yet, and tells `inbox`.
+    pub fn new(inbox: Inbox) -> Self {
+        Self { inbox, worker: None }
+    }
+
+    fn start(&self) -> Option<Sender<Message>> {
+        let (sender, messages) = channel();
+        let told = sender.clone();
+        let watcher = notify::recommended_watcher(move |event| {
+            // Without a worker nobody wants to know.
+            let _ = told.send(Message::Told(event));
+        });
+        let inbox = self.inbox.clone();
+        let started = watcher.map_err(|error| error.to_string()).and_then(|watcher| {
+            let worker = Worker {
+                inbox,
+                watcher: Box::new(watcher),
+                services: BTreeMap::new(),
+                folders: BTreeSet::new(),
+                warned: false,
+            };
+            let thread = std::thread::Builder::new().name("files".to_owned());
+            thread.spawn(move || worker.work(&messages)).map_err(|error| error.to_string())
+        });
+        match started {
+            Ok(_) => Some(sender),
+            Err(error) => {
+                tracing::warn!("failed to watch the files of services, whose changes restart nothing: {error}");
+                None
+            }
+        }
+    }
+}
+
+impl Files for FileWatch {
+    fn watch(&mut self, id: &ServiceId, patterns: &[FilePattern]) {
+        if self.worker.is_none() && !patterns.is_empty() {
+            self.worker = self.start();
+        }
+        if let Some(worker) = &self.worker {
+            // The worker lives as long as its watcher, which holds the other sender.
+            let _ = worker.send(Message::Follow(id.clone(), patterns.to_vec(), SystemTime::now()));
+        }
+    }
+}
+
+/// What is watched for one service.
+struct Watched {
+    matches: GlobSet,
+    places: Vec<PathBuf>,
+    /// Names of folders that a pattern spells out.
+    named: BTreeSet<String>,
+    /// The folders that are meant, as of the last walk.
+    folders: BTreeSet<PathBuf>,
+}
+
+impl Watched {
+    fn of(patterns: &[FilePattern]) -> Result<Self, globset::Error> {
+        let mut matches = GlobSetBuilder::new();
+        let (mut places, mut named) = (Vec::new(), BTreeSet::new());
+        for FilePattern { place, glob } in patterns {
+            matches.add(GlobBuilder::new(glob).literal_separator(true).build()?);
+            places.push(place.clone());
+            named.extend(glob.split('/').map(str::to_owned));
+        }
+        Ok(Self { matches: matches.build()?, places, named, folders: BTreeSet::new() })
+    }
+
+    /// Whether a change of the file at `path` counts.
+    fn means(&self, path: &Path) -> bool {
+        path.parent().is_some_and(|folder| self.folders.contains(folder)) && self.matches.is_match(path)
+    }
+
+    fn enters(&self, folder: &Path) -> bool {
+        let name = folder.file_name().and_then(OsStr::to_str).unwrap_or_default();
+        self.named.contains(name)
+            || !(name.starts_with('.') || MADE_BY_TOOLS.contains(&name) || folder.join(CACHE).exists())
+    }
+}
+
+struct Worker {
+    inbox: Inbox,
+    watcher: Box<dyn Watcher + Send>,
+    services: BTreeMap<ServiceId, Watched>,
+    folders: BTreeSet<PathBuf>,
+    warned: bool,
+}
+
+impl Worker {
+    fn work(mut self, messages: &Receiver<Message>) {
+        while let Ok(first) = messages.recv() {
+            let mut is_stale = false;
+            // Whatever has come meanwhile is one walk.
+            for message in std::iter::once(first).chain(messages.try_iter()) {
+                is_stale |= self.take(message);
+            }
+            if is_stale {
+                self.walk(None);
+            }
+            if self.inbox.is_closed() {
+                return;
+            }
+        }
+    }
+
+    /// Takes a message; true if other folders may have to be watched now.
+    fn take(&mut self, message: Message) -> bool {
+        match message {
+            Message::Follow(id, patterns, _) if patterns.is_empty() => self.services.remove(&id).is_some(),
+            Message::Follow(id, patterns, since) => match Watched::of(&patterns) {
+                Ok(watched) => {
+                    self.services.insert(id.clone(), watched);
+                    self.walk(Some((&id, since - GRAIN)));
+                    false
+                }
+                Err(error) => {
+                    tracing::warn!(service = %id, "failed to watch its files: {error}");
+                    false
+                }
+            },
+            Message::Told(Ok(event)) => self.told(&event),
+            Message::Told(Err(error)) => {
+                tracing::warn!("failed to watch some files of services: {error}");
+                true
+            }
+        }
+    }
+
+    fn told(&mut self, event: &notify::Event) -> bool {
+        let (is_content, is_shape) = match event.kind {
+            EventKind::Access(AccessKind::Close(AccessMode::Write)) => (true, false),
+            EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => (false, false),
+            EventKind::Modify(ModifyKind::Data(_)) => (true, false),
+            EventKind::Create(_) | EventKind::Remove(_) | EventKind::Modify(_) => (true, true),
+            EventKind::Any | EventKind::Other => (false, true),
+        };
+        if matches!(event.kind, EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_))) {
+            event.paths.iter().for_each(|path| self.forget(path));
+        }
+        if is_content {
+            event.paths.iter().for_each(|path| self.touch(path));
+        }
+        // A new file needs no new watch; whatever else has come or gone may.
+        let is_folder = |path: &PathBuf| !path.is_file();
+        is_shape && (event.paths.is_empty() || event.paths.iter().any(is_folder))
+    }
+
+    fn touch(&self, path: &Path) {
+        let concerned = self.services.iter().filter(|(_, watched)| watched.means(path));
+        concerned.for_each(|(id, _)| self.tell(id, path));
+    }
+
+    fn tell(&self, id: &ServiceId, path: &Path) {
+        let file = path.to_string_lossy().into_owned();
+        // Without an engine nobody wants to know.
+        let _ = self.inbox.send(Event::FilesTouched { id: id.clone(), file });
+    }
+
+    /// Watches the folders that matter now, and tells of the files in those that are new. Of the `first` time for a
+    /// service it tells only what has changed since it was ordered: the rest is what the service has started with.
+    fn walk(&mut self, first: Option<(&ServiceId, SystemTime)>) {
+        let (mut wanted, mut new) = (BTreeSet::new(), Vec::new());
+        for (id, watched) in &mut self.services {
+            let mut folders = BTreeSet::new();
+            watched.places.iter().for_each(|place| descend(place, watched, &mut folders));
+            wanted.extend(folders.iter().cloned());
+            new.extend(folders.difference(&watched.folders).map(|folder| (id.clone(), folder.clone())));
+            watched.folders = folders;
+        }
+        if wanted.len() > MOST && !std::mem::replace(&mut self.warned, true) {
+            tracing::warn!("the patterns of `watch` mean {} folders, of which {MOST} are watched", wanted.len());
+        }
+        let wanted: BTreeSet<PathBuf> = wanted.into_iter().take(MOST).collect();
+        for folder in self.folders.difference(&wanted) {
+            // Of a folder that is gone the watcher may know already.
+            let _ = self.watcher.unwatch(folder);
+        }
+        self.folders.retain(|folder| wanted.contains(folder));
+        for folder in wanted {
+            if self.folders.contains(&folder) {
+                continue;
+            }
+            match self.watcher.watch(&folder, RecursiveMode::NonRecursive) {
+                Ok(()) => drop(self.folders.insert(folder)),
+                Err(error) if matches!(error.kind, notify::ErrorKind::PathNotFound) => {}
+                Err(error) => {
+                    if !std::mem::replace(&mut self.warned, true) {
+                        let folder = folder.display();
+                        tracing::warn!("failed to watch {folder}, where changes restart nothing: {error}");
+                    }
+                }
+            }
+        }
+        for (id, folder) in new {
+            let since = first.filter(|(first, _)| **first == id).map(|(_, since)| since);
+            let Ok(entries) = fs::read_dir(folder) else { continue };
+            for path in entries.flatten().map(|entry| entry.path()) {
+                let changed = || fs::metadata(&path).and_then(|file| file.modified());
+                let is_new = since.is_none_or(|since| changed().is_ok_and(|changed| changed >= since));
+                if self.services.get(&id).is_some_and(|watched| watched.means(&path)) && is_new {
+                    self.tell(&id, &path);
+                }
+            }
+        }
+    }
+
+    /// A folder is gone, or another under the same name.
+    fn forget(&mut self, folder: &Path) {
+        if self.folders.contains(folder) {
+            self.folders.retain(|known| !known.starts_with(folder));
+            for watched in self.services.values_mut() {
+                watched.folders.retain(|known| !known.starts_with(folder));
+            }
+        }
+    }
+}
+
+/// Adds what must be watched for the files below `place`: all folders, or where it is missing the one in which it, or the
+/// way to it, would appear; for a file its folder.
+fn descend(place: &Path, watched: &Watched, wanted: &mut BTreeSet<PathBuf>) {
+    let Some(there) = place.ancestors().find(|folder| folder.is_dir()) else { return };
+    if there != place {
+        wanted.insert(there.to_owned());
+        return;
+    }
+    let mut open = vec![place.to_owned()];
+    while let Some(folder) = open.pop() {
+        if wanted.len() > MOST {
+            return;
+        }
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        // Links are not followed: they may lead in circles.
+        let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        open.extend(folders.map(|entry| entry.path()).filter(|folder| watched.enters(folder)));
+        wanted.insert(folder);
+    }
+}
