@@ -134,3 +134,117 @@ async fn a_file_of_variables_that_a_service_names_is_read_and_followed_wherever_
         agent.until(|reading| reading.surroundings.env_files.get(&env) == Some(&wanted)).await;
     }
 }
+
+const MAIN: &str = r#"{"include": ["apps/*/package.json"]}"#;
+
+/// Two packages of a project, and a folder that is none.
+fn packages() -> (tempfile::TempDir, PathBuf) {
+    let (guard, folder) = folder();
+    for name in ["apps/one/src", "apps/two", "apps/empty", "docs"] {
+        fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    fs::write(folder.join("services.json"), MAIN).unwrap();
+    for name in ["one", "two"] {
+        fs::write(folder.join(format!("apps/{name}/package.json")), "{}").unwrap();
+    }
+    (guard, folder)
+}
+
+fn has(name: &str, text: &str) -> impl Fn(&Reading) -> bool {
+    move |reading| text_of(reading, name) == Some(text)
+}
+
+#[tokio::test]
+async fn what_matches_an_include_comes_and_goes_as_drop_ins_do() {
+    let (guard, folder) = packages();
+    let (mut agent, reading) = Agent::start(&folder).await;
+    assert_eq!(reading.files.len(), 3);
+    // In a folder that was there, in one that comes, in one that comes whole, and in one that is renamed.
+    fs::write(folder.join("apps/empty/package.json"), "[1]").unwrap();
+    agent.until(has("apps/empty/package.json", "[1]")).await;
+    fs::create_dir(folder.join("apps/three")).unwrap();
+    fs::write(folder.join("apps/three/package.json"), "[2]").unwrap();
+    agent.until(has("apps/three/package.json", "[2]")).await;
+    fs::create_dir(guard.path().join("whole")).unwrap();
+    fs::write(guard.path().join("whole/package.json"), "[3]").unwrap();
+    fs::rename(guard.path().join("whole"), folder.join("apps/whole")).unwrap();
+    agent.until(has("apps/whole/package.json", "[3]")).await;
+    fs::rename(folder.join("apps/three"), folder.join("apps/tres")).unwrap();
+    agent.until(has("apps/tres/package.json", "[2]")).await;
+    // Edited in every way.
+    fs::write(folder.join("apps/one/package.json"), "[4]").unwrap();
+    agent.until(has("apps/one/package.json", "[4]")).await;
+    fs::write(guard.path().join("new"), "[5]").unwrap();
+    fs::rename(guard.path().join("new"), folder.join("apps/one/package.json")).unwrap();
+    agent.until(has("apps/one/package.json", "[5]")).await;
+    // Gone by itself, with its folder, and with all.
+    fs::remove_file(folder.join("apps/one/package.json")).unwrap();
+    agent.until(|reading| text_of(reading, "apps/one/package.json").is_none()).await;
+    fs::remove_dir_all(folder.join("apps/two")).unwrap();
+    agent.until(|reading| text_of(reading, "apps/two/package.json").is_none()).await;
+    fs::rename(folder.join("apps"), guard.path().join("away")).unwrap();
+    agent.until(|reading| reading.files.len() == 1).await;
+    fs::rename(guard.path().join("away"), folder.join("apps")).unwrap();
+    agent.until(has("apps/whole/package.json", "[3]")).await;
+    // And no more once nobody includes it.
+    fs::write(folder.join("services.json"), "{}").unwrap();
+    agent.until(|reading| reading.files.len() == 1 && text_of(reading, "services.json") == Some("{}")).await;
+}
+
+#[tokio::test]
+async fn what_an_include_does_not_mean_leads_to_no_reading() {
+    let (_guard, folder) = packages();
+    let (mut agent, _) = Agent::start(&folder).await;
+    for name in [
+        "apps/one/main.js",
+        "apps/one/src/package.json",
+        "apps/file",
+        "docs/package.json",
+        "apps/one/.package.json.swp",
+    ] {
+        fs::write(folder.join(name), "x").unwrap();
+    }
+    fs::create_dir(folder.join("apps/one/dist")).unwrap();
+    fs::create_dir(folder.join("apps/.cache")).unwrap();
+    fs::create_dir(folder.join("apps/node_modules")).unwrap();
+    // One single event: whatever was told before it would have been read first.
+    fs::write(folder.join("prepared"), "{\"include\": [\"apps/*/package.json\"] }").unwrap();
+    fs::rename(folder.join("prepared"), folder.join("services.json")).unwrap();
+    agent.until(|_| true).await;
+    assert_eq!(agent.causes, ["start", "services.json changed"]);
+    fs::write(folder.join("prepared"), "[]").unwrap();
+    fs::rename(folder.join("prepared"), folder.join("apps/two/package.json")).unwrap();
+    agent.until(has("apps/two/package.json", "[]")).await;
+    assert_eq!(agent.causes[2..], ["apps/two/package.json changed"]);
+}
+
+#[tokio::test]
+async fn a_link_that_is_included_is_followed_to_where_it_leads() {
+    let (guard, folder) = packages();
+    let store = guard.path().canonicalize().unwrap().join("store");
+    fs::create_dir_all(store.join("four")).unwrap();
+    fs::write(store.join("package.json"), "[1]").unwrap();
+    fs::write(store.join("four/package.json"), "[2]").unwrap();
+    symlink(store.join("package.json"), folder.join("apps/empty/package.json")).unwrap();
+    symlink(store.join("four"), folder.join("apps/four")).unwrap();
+    let (mut agent, reading) = Agent::start(&folder).await;
+    assert_eq!(text_of(&reading, "apps/empty/package.json"), Some("[1]"));
+    for (file, name) in [("package.json", "apps/empty/package.json"), ("four/package.json", "apps/four/package.json")] {
+        fs::write(store.join(file), "[3]").unwrap();
+        agent.until(has(name, "[3]")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_included_by_what_is_included_is_followed_as_well() {
+    let (_guard, folder) = folder();
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("services.json"), r#"{"include": ["one.json"]}"#).unwrap();
+    let (mut agent, reading) = Agent::start(&folder).await;
+    assert_eq!(reading.problems.len(), 1);
+    fs::write(folder.join("one.json"), r#"{"include": ["later/**/*.json"]}"#).unwrap();
+    agent.until(|reading| reading.files.len() == 2).await;
+    fs::create_dir_all(folder.join("later/on/still")).unwrap();
+    fs::write(folder.join("later/on/still/two.json"), "[]").unwrap();
+    agent.until(has("later/on/still/two.json", "[]")).await;
+}

@@ -106,8 +106,11 @@ impl World {
                 self.runs.insert(order.id, order.run.clone());
                 Some(Event::Spawned { run: order.run, pid: 1 })
             }
-            Effect::Ask { run, .. } | Effect::Kill { run } => Some(Event::Exited { run, exit: Exit::Code(0), left: 0 }),
+            Effect::Ask { run, .. } | Effect::Kill { run, .. } => {
+                Some(Event::Exited { run, exit: Exit::Code(0), left: 0 })
+            }
             Effect::Probe(order) => Some(Event::Probed { run: order.run, index: order.index, outcome: Outcome::Pass }),
+            Effect::Measure(order) => Some(Event::Measured { run: order.run, memory: None }),
             Effect::ReadSources { .. }
             | Effect::KeepLogs(_)
             | Effect::SaveIntent(_)

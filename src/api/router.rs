@@ -55,6 +55,7 @@ pub(super) fn routes() -> Vec<Route> {
         look("/v1/status", get(show::status)),
         look("/v1/ps", get(show::ps)),
         look("/v1/why/{id}", get(show::why)),
+        look("/v1/why/{id}/config", get(show::config)),
         look("/v1/graph", get(show::graph)),
         look("/v1/events", get(events::events)),
         wish("/v1/start", post(ask::start)),

@@ -1,4 +1,4 @@
-//! Answers that only look: status, ps, why, graph.
+//! Answers that only look: status, ps, why (with the configuration), graph.
 
 use std::io;
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use super::events::query;
 use super::failure::internal;
 use super::known::find;
 use crate::domain::{Kind, ServiceView, Snapshot};
-use crate::wire::{Failure, Graph, Ps, Samples, Status, Why, last_healthy};
+use crate::wire::{Config, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
@@ -78,6 +78,19 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
     let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
     Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
+}
+
+/// `GET /v1/why/{id}/config`.
+pub async fn config(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Config>, Failure> {
+    let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
+    let view = views.first().ok_or_else(|| internal("the service is gone"))?;
+    let (basis, id) = (Arc::clone(&snapshot.basis), view.id.clone());
+    let explained = aside(move || basis.explain(&id)).await?;
+    let explained = explained.ok_or_else(|| {
+        Failure::new(FailureKind::Refused, format!("no source defines {} any more", view.id))
+            .hint("it is on its way out: see `pilotlight status`")
+    })?;
+    Ok(Json(Config::of(&view.id, &explained)))
 }
 
 /// `GET /v1/graph`.

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::backstage::{ToldStore, checkouts, last_lines, root, sampling};
+use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
 use super::platform::uptime;
 use super::project::{Project, in_full};
@@ -21,7 +21,7 @@ use crate::domain::{Event, RunIds, ServiceId, Snapshot};
 use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
 use crate::logs::DiskLogs;
 use crate::notify::{DesktopNotifier, OpenLog};
-use crate::observe::{Observer, Usage};
+use crate::observe::{Observer, TreeMeters, Usage};
 use crate::probe::NetProbes;
 use crate::process::OsProcesses;
 use crate::sources::{DiskSources, Reader};
@@ -125,7 +125,8 @@ impl Agent<'_> {
             Reader::new(project.location.clone(), project.root.clone(), project.environment.clone(), Box::new(watch));
         let ports = Ports {
             processes: Box::new(processes),
-            probes: Box::new(NetProbes::new(inbox.clone())),
+            probes: Box::new(NetProbes::new(inbox.clone(), outputs(dir.clone()))),
+            meters: Box::new(TreeMeters::new(inbox.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
             files: Box::new(FileWatch::new(inbox.clone())),
             store: Box::new(store),

@@ -1,4 +1,4 @@
-//! What the control interface needs of the effects: measurements, the ends of logs, and what happened.
+//! What one side needs of another that it does not know: measurements, logs, and what happened.
 
 use std::io;
 use std::path::Path;
@@ -8,12 +8,14 @@ use std::time::SystemTime;
 use tokio::sync::watch;
 
 use crate::api::{Checkouts, Journal, LastLines, Sampling};
-use crate::domain::{Intent, Occurrence, ServiceId, ServiceView};
+use crate::domain::{Intent, Occurrence, RunId, ServiceId, ServiceView};
 use crate::engine::StateDir;
 use crate::engine::ports::Store;
 use crate::git::{Checkout, Move};
-use crate::logs;
+use crate::logs::{self, NewLines};
 use crate::observe::{Observer, ProcessUse, Root};
+use crate::probe::{OpenOutput, Output};
+use crate::process::RunRecord;
 use crate::state::{DiskStore, EventLine, EventPosition, read_events_from};
 use crate::wire;
 
@@ -51,6 +53,17 @@ pub(super) fn last_lines(dir: StateDir) -> LastLines {
             return Ok(None);
         }
         logs::last_lines(&dir, id, count).map(Some)
+    })
+}
+
+/// Opens what runs write, for probes that wait for a line of it.
+pub(super) fn outputs(dir: StateDir) -> OpenOutput {
+    Arc::new(move |id: &ServiceId, run: &RunId| {
+        let record = RunRecord::load(&dir, id).filter(|record| record.run == run.as_str());
+        // Of a run that could not be recorded nobody knows where it began.
+        let mut lines = NewLines::since(&dir, id, record.map_or(0, |record| record.log_offset))?;
+        let is_whole = lines.is_whole();
+        Ok(Output { lines: Box::new(move || lines.next_lines()), is_whole })
     })
 }
 

@@ -28,10 +28,14 @@ impl Project {
         let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             Some((name.into_string().ok()?, value.into_string().ok()?))
         };
-        let environment = std::env::vars_os().filter_map(text).collect();
+        let environment: BTreeMap<_, _> = std::env::vars_os().filter_map(text).collect();
         let asked = Asked::of_process(global.config.clone(), &environment)
             .map_err(|error| format!("failed to find the working directory: {error}"))?;
-        let location = Location::find(&asked);
+        let profile = global.profile.as_ref().or_else(|| environment.get("PILOTLIGHT_PROFILE"));
+        let mut location = Location::find(&asked);
+        if let Some(profile) = profile.filter(|profile| !profile.is_empty()) {
+            location = location.with_profile(profile).map_err(|why| format!("the profile {profile:?} {why}"))?;
+        }
         let is_named = asked.config.is_some();
         if is_named && !location.found {
             return Err(format!("there is neither {} nor {}", location.main.display(), location.drop_ins.display()));

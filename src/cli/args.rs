@@ -11,7 +11,7 @@ use crate::wire;
 
 /// Reads the command line. Help and version are printed here, and so are mistakes, with exit status 2.
 pub fn parse() -> Invocation {
-    Invocation::parse()
+    Invocation::of(std::env::args_os()).unwrap_or_else(|error| error.exit())
 }
 
 /// One call of the program.
@@ -26,6 +26,47 @@ pub struct Invocation {
     pub command: Option<Command>,
 }
 
+impl Invocation {
+    /// Reads a command line, the program's own name included.
+    ///
+    /// # Errors
+    /// If it can't be understood, or asks for help.
+    pub fn of(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
+        Self::try_parse_from(spelled_out(words.into_iter().map(Into::into).collect()))
+    }
+}
+
+/// `why ID --config` is `why ID --origins`: everywhere else, and with a file behind the id, `--config` names the
+/// configuration.
+fn spelled_out(words: Vec<OsString>) -> Vec<OsString> {
+    const WITH_VALUE: [&str; 4] = ["--config", "--root", "--profile", "--state-dir"];
+    let (mut out, mut plain) = (Vec::with_capacity(words.len()), 0);
+    let mut words = words.into_iter();
+    out.extend(words.next());
+    let mut words = words.peekable();
+    let mut is_why = false;
+    while let Some(word) = words.next() {
+        let ends = words.peek().is_none_or(|next| next.as_encoded_bytes().starts_with(b"-"));
+        if word == "--" {
+            out.push(word);
+            break;
+        } else if is_why && word == "--config" && (ends || plain == 1) {
+            out.push("--origins".into());
+        } else if WITH_VALUE.iter().any(|option| word == *option) {
+            out.push(word);
+            out.extend(words.next());
+        } else {
+            if !word.as_encoded_bytes().starts_with(b"-") {
+                plain += 1;
+                is_why |= plain == 1 && word == "why";
+            }
+            out.push(word);
+        }
+    }
+    out.extend(words);
+    out
+}
+
 /// What all commands have stands apart from what each has.
 const PLACES: &str = "Places";
 
@@ -38,6 +79,9 @@ pub struct Global {
     /// Where relative paths in sources start [default: the main file's folder]
     #[arg(long, global = true, value_name = "DIR", help_heading = PLACES)]
     pub root: Option<PathBuf>,
+    /// One more source, profiles/NAME.json beside the main file [default: $PILOTLIGHT_PROFILE]
+    #[arg(long, global = true, value_name = "NAME", help_heading = PLACES)]
+    pub profile: Option<String>,
     /// Where logs, pids and wishes are kept [default: $PILOTLIGHT_STATE_DIR, else in the user's state directory]
     #[arg(long, global = true, value_name = "DIR", help_heading = PLACES)]
     pub state_dir: Option<PathBuf>,
@@ -96,6 +140,9 @@ pub enum Ask {
     Why {
         /// The id of a service
         id: String,
+        /// Show instead where each value of its definition comes from: `why ID --config`
+        #[arg(long)]
+        origins: bool,
         /// How to print.
         #[command(flatten)]
         output: Output,
@@ -311,7 +358,7 @@ mod tests {
     use super::*;
 
     fn take(line: &str) -> Result<Invocation, clap::Error> {
-        Invocation::try_parse_from(std::iter::once("pilotlight").chain(line.split_whitespace()))
+        Invocation::of(std::iter::once("pilotlight").chain(line.split_whitespace()))
     }
 
     #[test]
@@ -326,7 +373,7 @@ mod tests {
             "run",
             "run --headless --quiet",
             "run --tray",
-            "--config a.json --root . --state-dir s status",
+            "--config a.json --root . --profile p --state-dir s status",
             "status a b --json",
             "status --config a.json",
             "start a b",
@@ -341,6 +388,7 @@ mod tests {
             "logs a --raw",
             "logs -fn5",
             "why a --json",
+            "why a --config --json",
             "check",
             "check a.json b.json --json",
             "events -f --since 14:30",
@@ -376,13 +424,36 @@ mod tests {
             "logs a --raw --json",
             "plan",
             "dashboard",
-            "--profile x status",
             "stat",
         ] {
             let error = take(line).expect_err(line);
             assert_eq!(error.exit_code(), 2, "{line}");
         }
         assert_eq!(take("--help").unwrap_err().kind(), ErrorKind::DisplayHelp);
+    }
+
+    #[test]
+    fn why_asks_for_the_configuration_unless_a_file_follows() {
+        for (line, config, origins) in [
+            ("why a", None, false),
+            ("why a --config", None, true),
+            ("why --config a", None, true),
+            ("why a --config --json", None, true),
+            ("why --json --config a", None, true),
+            ("why a --origins", None, true),
+            ("--config f.json why a --config", Some("f.json"), true),
+            ("why a --config f.json", Some("f.json"), false),
+            ("why a --config f.json --config", Some("f.json"), true),
+            ("why --config=f.json a", Some("f.json"), false),
+            ("--root why --config f.json why a", Some("f.json"), false),
+        ] {
+            let Invocation { global, command } = take(line).unwrap_or_else(|error| panic!("{line}: {error}"));
+            let Some(Command::Ask(Ask::Why { id, origins: asked, .. })) = command else { panic!("{line}") };
+            assert_eq!((&*id, asked), ("a", origins), "{line}");
+            assert_eq!(global.config, config.map(PathBuf::from), "{line}");
+        }
+        let status = take("status --config why").unwrap();
+        assert_eq!(status.global.config, Some(PathBuf::from("why")));
     }
 
     #[test]

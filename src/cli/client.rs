@@ -14,9 +14,11 @@ use super::args::{Ask, GraphFormat, Ids, Output, Targets};
 use super::exit::{Exit, Unmet};
 use super::logs::point_in_time;
 use super::offline::{show, to_json};
-use super::render::{Look, problem_lines, render_event, render_graph, render_ps, render_status, render_why};
+use super::render::{
+    Look, problem_lines, render_config, render_event, render_graph, render_ps, render_status, render_why,
+};
 use crate::domain::Severity;
-use crate::wire::{Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish};
+use crate::wire::{Config, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish};
 
 /// Where the agent is, and what belongs to it.
 #[derive(Clone, Debug)]
@@ -61,7 +63,11 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write) -> Result<Ex
             let ps: Ps = agent.get(&with_ids("/v1/ps", ids)?).await?;
             print(out, *output, &ps, |look| render_ps(&ps, look))
         }
-        Ask::Why { id, output } => {
+        Ask::Why { id, origins: true, output } => {
+            let config: Config = agent.get(&format!("/v1/why/{}/config", plain_id(id)?)).await?;
+            print(out, *output, &config, |look| render_config(&config, look))
+        }
+        Ask::Why { id, origins: false, output } => {
             let why: Why = agent.get(&format!("/v1/why/{}", plain_id(id)?)).await?;
             print(out, *output, &why, |look| render_why(&why, look))
         }

@@ -19,6 +19,6 @@ pub use exit::Exit;
 pub use logs::{LogForm, LogPrinter, logs};
 pub use offline::{check, completions, refuse};
 pub use render::{
-    Change, Look, render_change, render_check, render_event, render_graph, render_light, render_problem, render_ps,
-    render_status, render_why,
+    Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_problem,
+    render_ps, render_status, render_why,
 };

@@ -37,7 +37,7 @@ pub fn judge(aim: &Aim, snapshot: &Snapshot) -> Verdict {
 
 /// How long to wait for `aims` when nobody has said: the time that the services give themselves, and a margin.
 ///
-/// For a start it follows the longest chain of dependencies and adds their graces, for a stop the longest chain of
+/// For a start it follows the longest chain of dependencies and adds their graces and steps, for a stop the longest chain of
 /// dependents and adds their stop timeouts.
 pub fn patience(aims: &[Aim], snapshot: &Snapshot) -> Duration {
     let mut starts = Chains::new(snapshot, Direction::Dependencies);
@@ -256,10 +256,18 @@ impl<'a> Chains<'a> {
     }
 
     fn own(&self, view: &ServiceView) -> Duration {
+        let service = &view.service;
+        let start = || match service.one_shot {
+            true => ONE_SHOT,
+            false => service.probes.iter().map(|probe| probe.grace).max().unwrap_or_default(),
+        };
         match self.direction {
-            Direction::Dependents => view.service.stop.timeout,
-            Direction::Dependencies if view.service.one_shot => ONE_SHOT,
-            Direction::Dependencies => view.service.probes.iter().map(|probe| probe.grace).max().unwrap_or_default(),
+            // The command has its time, and then the signal that takes its place.
+            Direction::Dependents if service.stop.command.is_some() => service.stop.timeout.saturating_mul(2),
+            Direction::Dependents => service.stop.timeout,
+            Direction::Dependencies => {
+                service.before_start.iter().fold(start(), |sum, step| sum.saturating_add(step.timeout))
+            }
         }
     }
 }

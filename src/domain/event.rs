@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::catalog::Reading;
 use super::id::{RunId, ServiceId};
 use super::notice::Notice;
-use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
-use super::service::{FilePattern, LogPolicy, Probe, Signal, Spawn};
+use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, Spared};
+use super::service::{FilePattern, LogPolicy, Probe, Signal, Spawn, StopTree};
 
 /// A fact, told by an effect; in the past tense.
 #[derive(Clone, Debug)]
@@ -58,13 +58,16 @@ pub enum Event {
         run: RunId,
         /// How.
         exit: Exit,
-        /// How many other processes of its tree still live; [`Event::Ended`] follows once they don't.
+        /// How many other processes of its tree still live; [`Event::Ended`] follows once those of them have ended
+        /// that have to.
         left: u32,
     },
-    /// Nothing of the run's tree lives any more, after an [`Event::Exited`] with others left.
+    /// Nothing of the run's tree that has to end lives any more, after an [`Event::Exited`] with others left.
     Ended {
         /// The run.
         run: RunId,
+        /// What has moved to a session of its own and was left, by [`StopTree::Group`]; nobody's from now on.
+        spared: Vec<Spared>,
     },
     /// Processes of the run survived being killed (uninterruptible, or another user's).
     KillFailed {
@@ -88,6 +91,13 @@ pub enum Event {
         index: usize,
         /// What it found.
         outcome: Outcome,
+    },
+    /// The memory of a run has been measured.
+    Measured {
+        /// The run.
+        run: RunId,
+        /// The resident memory of its whole tree in bytes; `None` if it can't be told.
+        memory: Option<u64>,
     },
     /// The log of this service can't be kept within its bounds, or can again.
     LogTroubled {
@@ -235,14 +245,20 @@ pub enum Effect {
         run: RunId,
         /// With this.
         signal: Signal,
+        /// How much of it has to end, from now on.
+        tree: StopTree,
     },
-    /// Kill the whole tree of the run until nothing is left; ends in `Exited` or `Ended`, or `KillFailed`.
+    /// Kill the tree of the run until nothing is left that has to end; ends in `Exited` or `Ended`, or `KillFailed`.
     Kill {
         /// The run.
         run: RunId,
+        /// How much of it has to end, from now on.
+        tree: StopTree,
     },
     /// Probe once, and answer with [`Event::Probed`].
     Probe(ProbeOrder),
+    /// Measure the memory of a run once, and answer with [`Event::Measured`].
+    Measure(MeasureOrder),
     /// Keep the logs of these services, and of no others, within these bounds from now on.
     KeepLogs(BTreeMap<ServiceId, LogPolicy>),
     /// From now on tell of changes of these files of a service, and of no others; answer with [`Event::FilesTouched`].
@@ -276,7 +292,7 @@ pub enum Effect {
 pub struct SpawnOrder {
     /// The service.
     pub id: ServiceId,
-    /// The new run.
+    /// The new run; its id tells what it is for.
     pub run: RunId,
     /// Program, directory, environment.
     pub spawn: Arc<Spawn>,
@@ -297,6 +313,17 @@ pub struct ProbeOrder {
     pub probe: Arc<Probe>,
     /// Directory and environment of an `exec` probe.
     pub spawn: Option<Arc<Spawn>>,
+}
+
+/// What to measure.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MeasureOrder {
+    /// The service.
+    pub id: ServiceId,
+    /// The run.
+    pub run: RunId,
+    /// Its main process.
+    pub pid: u32,
 }
 
 /// One line of what happened.

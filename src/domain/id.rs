@@ -73,7 +73,43 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What the process of this run is for. The id itself tells, because a process carries it in its environment: so
+    /// a later agent knows, too.
+    pub fn part(&self) -> Part {
+        match self.0.rsplit_once('.').map(|(_, part)| part) {
+            Some(STEP) => Part::Step,
+            Some(STOP_COMMAND) => Part::StopCommand,
+            Some(_) | None => Part::Main,
+        }
+    }
+
+    /// The id of the run of a step, for which this was made.
+    pub fn of_step(&self) -> Self {
+        Self::new(&format!("{}.{STEP}", self.0))
+    }
+
+    /// The id of the run of a stop command, for which this was made.
+    pub fn of_stop_command(&self) -> Self {
+        Self::new(&format!("{}.{STOP_COMMAND}", self.0))
+    }
 }
+
+/// What a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// To be the service.
+    Main,
+    /// To come before its start.
+    Step,
+    /// To ask it to end.
+    StopCommand,
+}
+
+/// How the id of a step's run ends.
+const STEP: &str = "before";
+/// How the id of a stop command's run ends.
+const STOP_COMMAND: &str = "stop";
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -126,5 +162,14 @@ mod tests {
     fn run_ids_never_repeat() {
         let mut ids = RunIds::new("x");
         assert_ne!(ids.fresh(), ids.fresh());
+    }
+
+    #[test]
+    fn a_run_id_tells_what_the_run_is_for() {
+        let run = RunIds::new("x.stop").fresh();
+        assert_eq!(run.part(), Part::Main);
+        assert_eq!(run.of_step().part(), Part::Step);
+        assert_eq!(run.of_stop_command().part(), Part::StopCommand);
+        assert_eq!(RunId::new("stop").part(), Part::Main);
     }
 }

@@ -10,25 +10,27 @@ mod id;
 mod moment;
 mod node;
 mod notice;
+pub mod pattern;
 mod problem;
 mod run;
 #[cfg(test)]
 pub mod sample;
+pub mod secrets;
 mod service;
 mod snapshot;
 mod supervisor;
 pub mod text;
 
 pub use event::{
-    Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, Occurrence, ProbeOrder, Refusal, Selection, Shutdown,
-    SpawnOrder,
+    Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, MeasureOrder, Occurrence, ProbeOrder, Refusal,
+    Selection, Shutdown, SpawnOrder,
 };
-pub use id::{MAX_SERVICE_ID, RunId, RunIds, ServiceId};
+pub use id::{MAX_SERVICE_ID, Part, RunId, RunIds, ServiceId};
 pub use moment::Moment;
 pub use node::{Entry, Node, Value};
 pub use notice::{Notice, NoticeKey, Urgency};
 pub use problem::{Place, Problem, Severity};
-pub use run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder};
+pub use run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, Spared};
 pub use service::{
     Action, AgentSettings, Catalog, Check, Condition, Dependency, Display, FilePattern, Group, Kind, Limits, LogPolicy,
     NamedPort, NotifyPolicy, Probe, QuietHours, RestartPolicy, RestartWhen, Service, Signal, Spawn, Step, StopPolicy,

@@ -83,6 +83,15 @@ pub struct FoundEnd {
     pub exit: Exit,
 }
 
+/// A process that was left when its run ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spared {
+    /// The process.
+    pub pid: u32,
+    /// Its command line, or its name where it has none; harmless to show.
+    pub command: String,
+}
+
 /// Who listens on a port that a service wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PortHolder {

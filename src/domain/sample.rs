@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::domain::catalog::{Basis, Content, Role, SourceFile, Surroundings};
 use crate::domain::{
-    Blocker, Check, Condition, Dependency, Display, Exit, HealthState, Kind, LastExit, Light, Moment, Place, Probe,
-    ProcessState, RestartPolicy, RunId, Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, WantedBy,
+    Blocker, Check, Condition, Dependency, Display, Entry, Exit, HealthState, Kind, LastExit, Light, Moment, Node,
+    Place, Probe, ProcessState, RestartPolicy, RunId, Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy,
+    Value, WantedBy,
 };
 
 /// The moment that all samples take for now.
@@ -16,6 +18,27 @@ pub const NOW: Moment = Moment::at(Duration::from_secs(100_000));
 /// An id that is known to be good.
 pub fn id(text: &str) -> ServiceId {
     ServiceId::new(text).expect("tests use good ids")
+}
+
+/// What one service is made of, with a secret in its environment.
+pub fn basis(name: &str) -> Arc<Basis> {
+    let file: Arc<str> = "services.json".into();
+    let place = |line| Place { file: Arc::clone(&file), line, column: 5 };
+    let text = |line, text: &str| Node { place: place(line), value: Value::Text(text.into()) };
+    let entry = |key: &str, node: Node| Entry { key: key.into(), key_place: node.place.clone(), node };
+    let map = |line, entries| Node { place: place(line), value: Value::Map(entries) };
+    let variables = vec![entry("API_TOKEN", text(4, "hunter2")), entry("LEVEL", text(5, "debug"))];
+    let service =
+        map(2, vec![entry("id", text(2, name)), entry("command", text(3, name)), entry("env", map(4, variables))]);
+    let source = SourceFile {
+        name: Arc::clone(&file),
+        path: PathBuf::from("/srv/services.json"),
+        role: Role::Main,
+        content: Content::Parsed(Arc::new(Node { place: place(1), value: Value::List(vec![service]) }), "".into()),
+    };
+    let environment = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
+    let surroundings = Surroundings { root: PathBuf::from("/srv"), environment, ..Surroundings::default() };
+    Arc::new(Basis { files: vec![source], surroundings: Arc::new(surroundings), ..Basis::default() })
 }
 
 /// The definition of a process with one probe and a grace of 60 s.
@@ -81,6 +104,7 @@ pub fn stopped(name: &str) -> ServiceView {
         first_cause: None,
         blocked_by: Vec::new(),
         next_try: None,
+        spared: Vec::new(),
         counted: true,
     }
 }

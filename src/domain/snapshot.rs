@@ -3,10 +3,11 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::catalog::Basis;
 use super::id::{RunId, ServiceId};
 use super::moment::Moment;
 use super::problem::Problem;
-use super::run::Exit;
+use super::run::{Exit, Spared};
 use super::service::{Group, Service};
 
 /// Everything at one moment.
@@ -26,6 +27,8 @@ pub struct Snapshot {
     pub groups: Arc<[Group]>,
     /// All services, in the order of their sources.
     pub services: Arc<[Arc<ServiceView>]>,
+    /// What the services were made of: who asks where a value comes from works it out from this.
+    pub basis: Arc<Basis>,
     /// Whether the user wants no notifications for now.
     pub notifications_paused: bool,
     /// Whether the agent is about to end.
@@ -43,6 +46,7 @@ impl Snapshot {
             problems: Arc::new([]),
             groups: Arc::new([]),
             services: Arc::new([]),
+            basis: Arc::default(),
             notifications_paused: false,
             shutting_down: false,
         }
@@ -93,6 +97,8 @@ pub struct ServiceView {
     pub blocked_by: Vec<Blocker>,
     /// When it is tried again.
     pub next_try: Option<Moment>,
+    /// What its last run left when it ended.
+    pub spared: Vec<Spared>,
     /// Whether faces offer a switch for it and counts include it.
     pub counted: bool,
 }

@@ -41,6 +41,11 @@ impl StateDir {
         self.service(id).join("run.json")
     }
 
+    /// The runs that are over and of which something was left running.
+    pub fn spared(&self, id: &ServiceId) -> PathBuf {
+        self.service(id).join("spared.json")
+    }
+
     /// What the service writes.
     pub fn log(&self, id: &ServiceId) -> PathBuf {
         self.service(id).join("output.log")

@@ -7,8 +7,10 @@ use std::path::PathBuf;
 
 use tokio::sync::mpsc;
 
+use crate::domain::pattern::Entries;
 use crate::domain::{
-    Event, FilePattern, Intent, LogPolicy, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal, SpawnOrder,
+    Event, FilePattern, Intent, LogPolicy, MeasureOrder, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal,
+    SpawnOrder, StopTree,
 };
 
 /// Where effects put their facts.
@@ -18,16 +20,22 @@ pub type Inbox = mpsc::UnboundedSender<Event>;
 pub trait Processes {
     /// Starts a run. Answered by `Spawned`, `SpawnFailed` or `PortTaken`; later by `Exited` (and `Ended`).
     fn spawn(&mut self, order: SpawnOrder);
-    /// Asks a run to end.
-    fn ask(&mut self, run: &RunId, signal: Signal);
-    /// Kills all that is left of a run.
-    fn kill(&mut self, run: &RunId);
+    /// Asks a run to end; `tree` says how much of it has to, from now on.
+    fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree);
+    /// Kills all that is left of a run and has to end by `tree`.
+    fn kill(&mut self, run: &RunId, tree: StopTree);
 }
 
 /// Asks services how they are.
 pub trait Probes {
     /// Probes once. Answered by `Probed`, at the latest when the probe's timeout has passed since it had its turn.
     fn probe(&mut self, order: ProbeOrder);
+}
+
+/// Measures what runs use.
+pub trait Meters {
+    /// Measures once. Answered by `Measured`, of a run that is over with `None`.
+    fn measure(&mut self, order: MeasureOrder);
 }
 
 /// Reads the sources.
@@ -50,6 +58,8 @@ pub struct Followed {
     pub files: BTreeSet<PathBuf>,
     /// Folders, for the drop-ins in them.
     pub folders: BTreeSet<PathBuf>,
+    /// Folders, for those of their entries that match.
+    pub matched: BTreeMap<PathBuf, Entries>,
 }
 
 /// Watches the files of services.

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::handle::{Handle, Request};
-use super::ports::{Files, Inbox, Logs, Notifier, Probes, Processes, Sources, Store};
+use super::ports::{Files, Inbox, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
 use crate::domain::{Answer, Effect, Event, RunIds, Snapshot, Supervisor};
 
 /// How many facts and wishes are taken together before it is decided what follows from them.
@@ -21,6 +21,8 @@ pub struct Ports {
     pub processes: Box<dyn Processes>,
     /// Asks services how they are.
     pub probes: Box<dyn Probes>,
+    /// Measures what runs use.
+    pub meters: Box<dyn Meters>,
     /// Reads the sources.
     pub sources: Box<dyn Sources>,
     /// Watches the files of services.
@@ -178,12 +180,13 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
             ports.logs.begin(&order.id);
             ports.processes.spawn(order);
         }
-        Effect::Ask { run, signal } => ports.processes.ask(&run, signal),
-        Effect::Kill { run } => ports.processes.kill(&run),
+        Effect::Ask { run, signal, tree } => ports.processes.ask(&run, signal, tree),
+        Effect::Kill { run, tree } => ports.processes.kill(&run, tree),
         Effect::Probe(order) => {
             ports.logs.mark(&order.id);
             ports.probes.probe(order);
         }
+        Effect::Measure(order) => ports.meters.measure(order),
         Effect::KeepLogs(policies) => ports.logs.keep(&policies),
         Effect::WatchFiles { id, patterns } => ports.files.watch(&id, &patterns),
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),

@@ -20,6 +20,7 @@ mod keeping;
 #[path = "keeping/other.rs"]
 mod keeping;
 mod lines;
+mod new_lines;
 #[cfg(target_os = "linux")]
 mod pace;
 mod pieces;
@@ -42,5 +43,6 @@ mod whole;
 pub use disk::DiskLogs;
 pub use follow::{Follower, Remote};
 pub use lines::{Ending, MAX_LINE, last_lines};
+pub use new_lines::NewLines;
 pub use read::{LogLine, Query, Reading, follow, read};
 pub use since::parse_since;

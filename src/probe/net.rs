@@ -1,12 +1,13 @@
 //! Takes the orders, lets a bounded number run at a time, and puts the answers into the inbox.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedMutexGuard, Semaphore};
 
-use super::{connect, exec, http, platform, words};
-use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId};
+use super::output::{self, OpenOutput, Place};
+use super::{connect, exec, file, http, platform, words};
+use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId, ServiceId};
 use crate::engine::ports::{Inbox, Probes};
 
 /// So many connecting probes run at a time: each has one or two files open, and the usual limit is 1024.
@@ -23,26 +24,39 @@ pub struct NetProbes {
     shared: Arc<Shared>,
 }
 
-#[derive(Debug)]
 struct Shared {
     inbox: Inbox,
+    open: OpenOutput,
     /// Made at the first http probe.
     client: OnceLock<Result<reqwest::Client, String>>,
     connections: Arc<Semaphore>,
     programs: Arc<Semaphore>,
     in_flight: Mutex<HashSet<(RunId, usize)>>,
+    /// For each probe that looks at files, how far it has read; held as long as a look is under way.
+    places: Mutex<Places>,
+}
+
+/// For each probe of a service, by its index.
+type Places = HashMap<(ServiceId, usize), Arc<tokio::sync::Mutex<Place>>>;
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("in_flight", &self.in_flight).finish_non_exhaustive()
+    }
 }
 
 impl NetProbes {
-    /// Probes that answer into `inbox`.
-    pub fn new(inbox: Inbox) -> Self {
+    /// Probes that answer into `inbox`, and read by `open` what runs write.
+    pub fn new(inbox: Inbox, open: OpenOutput) -> Self {
         Self {
             shared: Arc::new(Shared {
                 inbox,
+                open,
                 client: OnceLock::new(),
                 connections: Arc::new(Semaphore::new(CONNECTIONS)),
                 programs: Arc::new(Semaphore::new(PROGRAMS)),
                 in_flight: Mutex::new(HashSet::new()),
+                places: Mutex::new(HashMap::new()),
             }),
         }
     }
@@ -67,8 +81,10 @@ impl Shared {
     async fn ask(&self, order: &ProbeOrder) -> Outcome {
         let patience = order.probe.timeout;
         let turns = match &order.probe.check {
-            Check::Http { .. } | Check::Tcp { .. } | Check::Unix { .. } => &self.connections,
-            Check::Exec { .. } | Check::Log { .. } | Check::File { .. } => &self.programs,
+            Check::Http { .. } | Check::Tcp { .. } | Check::Unix { .. } | Check::Log { .. } | Check::File { .. } => {
+                &self.connections
+            }
+            Check::Exec { .. } => &self.programs,
         };
         let turn = match Arc::clone(turns).acquire_owned().await {
             Ok(turn) => turn,
@@ -88,9 +104,27 @@ impl Shared {
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
             Check::Unix { path } => platform::socket(path, patience).await,
-            Check::Log { .. } | Check::File { .. } => Outcome::Fail("not asked yet".to_owned()),
+            Check::Log { pattern } => match self.place(order) {
+                Some(place) => {
+                    let of = (order.id.clone(), order.run.clone());
+                    output::probe(place, Arc::clone(&self.open), of, pattern.clone(), patience).await
+                }
+                None => Outcome::Fail("the log is still being read".to_owned()),
+            },
+            Check::File { path, max_age } => match self.place(order) {
+                Some(turn) => file::probe(path.clone(), *max_age, patience, turn).await,
+                None => Outcome::Fail("the file system has still not answered".to_owned()),
+            },
             Check::Exec { argv } => Box::pin(exec::probe(argv, order.spawn.as_deref(), patience, turn)).await,
         }
+    }
+
+    /// How far the probe of `order` has read; `None` if an earlier look, given up for its slowness, is not over yet.
+    fn place(&self, order: &ProbeOrder) -> Option<OwnedMutexGuard<Place>> {
+        // Nothing can panic between two changes of the map, so a poisoned one is whole.
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        let place = places.entry((order.id.clone(), order.index)).or_default();
+        Arc::clone(place).try_lock_owned().ok()
     }
 
     fn client(&self) -> Result<&reqwest::Client, String> {

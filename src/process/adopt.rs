@@ -2,7 +2,7 @@
 //!
 //! It only finds and proves; nothing is signalled or written here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::marker::is_run_id;
 use super::record::RunRecord;
@@ -34,8 +34,13 @@ pub(super) fn records(dir: &StateDir, services: &[ServiceId], boot_id: &str) -> 
 }
 
 /// The runs that live: those whose recorded main process does, and those of whom a process carries the marker of
-/// `dir`. A service may have several.
-pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, scan: &Scan) -> Vec<Found> {
+/// `dir`. A service may have several. What was left by the runs `spared` is nobody's.
+pub(super) fn find(
+    dir: &StateDir,
+    records: &BTreeMap<ServiceId, RunRecord>,
+    spared: &BTreeSet<String>,
+    scan: &Scan,
+) -> Vec<Found> {
     let mut found = Vec::new();
     for (service, record) in records {
         let main = Identity { pid: record.pid, start: record.start_time };
@@ -53,13 +58,21 @@ pub(super) fn find(dir: &StateDir, records: &BTreeMap<ServiceId, RunRecord>, sca
         }
     }
     for (run, processes) in marked(dir, scan) {
-        if found.iter().all(|found| found.run.as_str() != run)
+        if !spared.contains(&run)
+            && found.iter().all(|found| found.run.as_str() != run)
             && let Some(one) = by_marker(&run, &processes, records)
         {
             found.push(one);
         }
     }
     found
+}
+
+/// Whether a process lives that carries the marker of `dir` and `run`.
+pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
+    scan.others()
+        .filter_map(|process| process.marker.as_ref())
+        .any(|marker| marker.run.as_str() == run && marker.is_of(dir.root().as_os_str()))
 }
 
 /// The processes with the marker of `dir`, by run, the oldest first.

@@ -7,7 +7,8 @@
 //!
 //! What proves that a process belongs to a run: it is the process of the record (pid, start time and boot), it
 //! carries the run's marker in its environment, it is in the session of one that is proven, or it descends from one.
-//! Nothing else is ever signalled. No signal goes to a bare number: a pidfd whose start time was checked names each
+//! Nothing else is ever signalled. What a stop has left running (`spared`) is no longer of any run, although it goes on
+//! to carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
 //! receiver, or the leader of its group (before Linux 6.9 a group is named by its leader's number while that lives).
 //!
 //! That is Linux. macOS goes the same way with other means (`macos`: a kqueue tells of ends, and orphans are not ours).
@@ -40,6 +41,8 @@ mod run;
 mod scanner;
 #[cfg_attr(not(target_os = "linux"), path = "sockets_elsewhere.rs")]
 mod sockets;
+#[cfg(unix)]
+mod spared;
 #[cfg(unix)]
 mod spawn;
 #[cfg(unix)]

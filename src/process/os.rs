@@ -12,10 +12,11 @@ use super::end::{self, Pinned};
 use super::reap;
 use super::record::{self, RunRecord};
 use super::run::{Ground, Run};
+use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId, Signal, SpawnOrder};
+use crate::domain::{FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, SpawnOrder, StopTree};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -61,13 +62,15 @@ impl OsProcesses {
         let services = record::services(&self.ground.dir);
         let records = adopt::records(&self.ground.dir, &services, &self.boot_id);
         let scan = Scan::take(0)?;
-        let found = adopt::find(&self.ground.dir, &records, &scan);
+        let spared = spared::recall(&self.ground.dir, &services, |run| adopt::has_marker(&self.ground.dir, &scan, run));
+        let found = adopt::find(&self.ground.dir, &records, &spared, &scan);
         let mut runs = Vec::new();
         for found in found {
             runs.push(self.adopt(found)?);
         }
         for service in services {
-            if !runs.iter().any(|run| run.id == service && run.pid.is_some())
+            let is_main = |run: &FoundRun| run.run.part() == Part::Main && run.pid.is_some();
+            if !runs.iter().any(|run| run.id == service && is_main(run))
                 && let Err(error) = record::remove_pid(&self.ground.dir, &service)
             {
                 tracing::warn!("stale pid of {service} could not be removed: {error}");
@@ -93,6 +96,7 @@ impl OsProcesses {
         let held = main.map(Pinned::open).transpose()?.flatten();
         let pid = held.as_ref().map(|held| held.identity().pid);
         if let Some(pid) = pid
+            && run.part() == Part::Main
             && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
         {
             tracing::warn!("pid of {service} could not be written: {error}");
@@ -119,11 +123,11 @@ impl Processes for OsProcesses {
         self.order(Order::Spawn(order));
     }
 
-    fn ask(&mut self, run: &RunId, signal: Signal) {
-        self.order(Order::Ask(run.clone(), signal));
+    fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {
+        self.order(Order::Ask(run.clone(), signal, tree));
     }
 
-    fn kill(&mut self, run: &RunId) {
-        self.order(Order::Kill(run.clone()));
+    fn kill(&mut self, run: &RunId, tree: StopTree) {
+        self.order(Order::Kill(run.clone(), tree));
     }
 }

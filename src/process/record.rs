@@ -136,7 +136,7 @@ pub(super) fn remove_pid(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
     }
 }
 
-fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true);

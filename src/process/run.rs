@@ -7,15 +7,17 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use rustix::process::Signal;
+use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::end::{self, Pinned};
 use super::reap::has_no_orphans;
 use super::record::{self, RunEnd, RunRecord};
 use super::scanner::Scanner;
+use super::spared;
 use super::stat::Identity;
 use super::tree::{Claim, Scan};
-use crate::domain::{Event, Exit, RunId, ServiceId};
+use crate::domain::{Event, Exit, Part, RunId, ServiceId, StopTree};
 use crate::engine::StateDir;
 use crate::engine::ports::Inbox;
 
@@ -75,13 +77,26 @@ pub(super) struct Run {
     pub main_is_over: Cell<bool>,
     /// A kill is under way.
     killing: Cell<bool>,
+    /// How much of it has to end, as it was last said.
+    tree: Cell<StopTree>,
+    /// That has changed.
+    tree_changed: Notify,
+}
+
+/// What lives of a run.
+struct Survey {
+    scan: Rc<Scan>,
+    /// What has to end.
+    left: Vec<Identity>,
+    /// What is left alone.
+    apart: Vec<Identity>,
 }
 
 impl Run {
     /// A run whose main process we have just started.
-    pub fn begun(service: ServiceId, id: RunId, main: Pinned, record: RunRecord) -> Self {
+    pub fn begun(service: ServiceId, id: RunId, main: Pinned, record: Option<RunRecord>) -> Self {
         let since = main.identity().start;
-        Self { is_ours: true, ..Self::found(service, id, Some(main), since, Some(record)) }
+        Self { is_ours: true, ..Self::found(service, id, Some(main), since, record) }
     }
 
     /// A run of an earlier agent that begins to be followed. Without `main`, a `record` may name the process that was it.
@@ -98,6 +113,8 @@ impl Run {
             known: RefCell::default(),
             main_is_over: Cell::new(false),
             killing: Cell::new(false),
+            tree: Cell::new(StopTree::All),
+            tree_changed: Notify::new(),
         }
     }
 
@@ -106,38 +123,53 @@ impl Run {
         if let Some(main) = &self.main {
             main.ended().await;
             // A child that is not collected keeps its number, and so proves its session: look first.
-            let left = if self.leaves_nothing(&ground) { Vec::new() } else { self.survey(&ground).await.1 };
+            let left = if self.leaves_nothing(&ground) { 0 } else { self.survey(&ground).await.count() };
             let exit = main.collect();
             self.main_is_over.set(true);
             self.note_end(&ground, &exit);
-            if left.is_empty() {
+            if left == 0 {
                 ground.runs.borrow_mut().remove(&self.id);
             }
-            let count = u32::try_from(left.len()).unwrap_or(u32::MAX);
-            ground.tell(Event::Exited { run: self.id.clone(), exit, left: count });
-            if left.is_empty() {
+            ground.tell(Event::Exited { run: self.id.clone(), exit, left: u32::try_from(left).unwrap_or(u32::MAX) });
+            if left == 0 {
                 return;
             }
-        } else {
-            self.survey(&ground).await;
         }
-        loop {
-            let left = self.known.borrow().clone();
+        let spared = loop {
+            let Survey { scan: _, left, apart } = self.survey(&ground).await;
             if left.is_empty() {
-                break;
+                break apart;
             }
-            if wait_for_end(&left).await == 0 {
-                // None could be held although they were there: never look again and again without a pause.
-                tokio::time::sleep(LONGEST_WAIT).await;
+            tokio::select! {
+                held = wait_for_end(&left) => {
+                    if held == 0 {
+                        // None could be held although they were there: never look again and again without a pause.
+                        tokio::time::sleep(LONGEST_WAIT).await;
+                    }
+                }
+                () = self.tree_changed.notified() => {}
             }
-            self.survey(&ground).await;
+        };
+        if !spared.is_empty()
+            && let Err(error) = spared::remember(&ground.dir, &self.service, &self.id)
+        {
+            // A later agent takes what is left for a run that is still ending, and spares it again.
+            tracing::warn!("what {} has left could not be recorded: {error}", self.service);
         }
         ground.runs.borrow_mut().remove(&self.id);
-        ground.tell(Event::Ended { run: self.id.clone() });
+        ground.tell(Event::Ended { run: self.id.clone(), spared: spared::describe(&spared) });
+    }
+
+    /// Takes note of how much of it has to end.
+    fn limit_to(&self, tree: StopTree) {
+        if self.tree.replace(tree) != tree {
+            self.tree_changed.notify_one();
+        }
     }
 
     /// Asks it to end: its group while the main process lives, all that is left of it afterwards.
-    pub fn ask(self: Rc<Self>, ground: Rc<Ground>, signal: Signal) -> Option<impl Future<Output = ()>> {
+    pub fn ask(self: Rc<Self>, ground: Rc<Ground>, signal: Signal, tree: StopTree) -> Option<impl Future<Output = ()>> {
+        self.limit_to(tree);
         if let Some(main) = self.main.as_ref().filter(|main| !main.has_ended())
             && !holds_us(main.identity().pid)
         {
@@ -150,7 +182,7 @@ impl Run {
             return None;
         }
         Some(async move {
-            let (scan, left) = self.survey(&ground).await;
+            let Survey { scan, left, apart: _ } = self.survey(&ground).await;
             for identity in left.iter().filter(|identity| !scan.is_own(identity.pid)) {
                 if let Err(error) = end::signal(*identity, &[signal, Signal::CONT]) {
                     tracing::warn!("pid {} of {} could not be signalled: {error}", identity.pid, self.service);
@@ -159,8 +191,9 @@ impl Run {
         })
     }
 
-    /// Kills the tree until a look finds nothing of it; [`Run::follow`] tells the end. `None`: that is under way.
-    pub fn kill(self: Rc<Self>, ground: Rc<Ground>) -> Option<impl Future<Output = ()>> {
+    /// Kills the tree until a look finds nothing of it that has to end; [`Run::follow`] tells the end. `None`: that is under way.
+    pub fn kill(self: Rc<Self>, ground: Rc<Ground>, tree: StopTree) -> Option<impl Future<Output = ()>> {
+        self.limit_to(tree);
         if self.killing.replace(true) {
             return None;
         }
@@ -180,7 +213,7 @@ impl Run {
         let deadline = Instant::now() + KILL_BUDGET;
         let mut wait = FIRST_WAIT;
         loop {
-            let (scan, left) = self.survey(ground).await;
+            let Survey { scan, left, apart: _ } = self.survey(ground).await;
             if left.is_empty() {
                 break;
             }
@@ -210,25 +243,35 @@ impl Run {
     }
 
     /// Looks what lives of it, and remembers that.
-    async fn survey(&self, ground: &Ground) -> (Rc<Scan>, Vec<Identity>) {
+    async fn survey(&self, ground: &Ground) -> Survey {
         let scan = ground.scanner.scan(self.since).await;
-        let left = {
+        let main = self.main.as_ref().map(Pinned::identity).or(self.former_main);
+        let alive = {
             let known = self.known.borrow();
             scan.tree(&Claim {
                 run: &self.id,
                 state_dir: ground.dir.root().as_os_str(),
-                main: self.main.as_ref().map(Pinned::identity).or(self.former_main),
+                main,
                 // Asked after the look: what is held now was held then.
                 number_held: self.main.as_ref().is_some_and(Pinned::holds_number),
                 known: &known,
             })
         };
-        self.known.replace(left.clone());
-        (scan, left)
+        self.known.replace(alive.clone());
+        let has_to_end = |identity: &Identity| match (self.tree.get(), main) {
+            (StopTree::Group, Some(main)) => scan.is_in_session(*identity, main.pid),
+            // Without a main process nobody knows which session was its own.
+            (StopTree::Group, None) | (StopTree::All, _) => true,
+        };
+        let (left, apart) = alive.into_iter().partition(has_to_end);
+        Survey { scan, left, apart }
     }
 
     /// Brings the files up to date with the end of the main process.
     fn note_end(&self, ground: &Ground, exit: &Exit) {
+        if self.id.part() != Part::Main {
+            return;
+        }
         let mut record = self.record.borrow_mut();
         let saved = match record.as_mut() {
             Some(record) => {
@@ -240,6 +283,13 @@ impl Run {
         if let Err(error) = saved.and_then(|()| record::remove_pid(&ground.dir, &self.service)) {
             tracing::warn!("end of {} could not be recorded: {error}", self.service);
         }
+    }
+}
+
+impl Survey {
+    /// How many live.
+    fn count(&self) -> usize {
+        self.left.len() + self.apart.len()
     }
 }
 

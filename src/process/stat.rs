@@ -114,10 +114,11 @@ pub(super) fn environment(pid: u32) -> io::Result<Option<Vec<u8>>> {
     Ok(None)
 }
 
-/// The command line of a process, its words with a NUL behind each; its name where it has none.
+/// The command line of a process, its words with a NUL behind each; its name in brackets where it has none.
 pub(super) fn command_line(pid: u32) -> Option<Vec<u8>> {
     let bytes = read_of(pid, "cmdline", 4096).ok().flatten().filter(|bytes| !bytes.is_empty());
-    bytes.or_else(|| read_of(pid, "comm", 64).ok().flatten())
+    let name = || Some([b"[", read_of(pid, "comm", 64).ok()??.trim_ascii_end(), b"]"].concat());
+    bytes.or_else(name)
 }
 
 fn has_arguments(pid: u32) -> bool {

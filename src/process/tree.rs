@@ -113,6 +113,12 @@ impl Scan {
         self.own.contains(&pid)
     }
 
+    /// Whether the process is in the session `session`.
+    pub fn is_in_session(&self, identity: Identity, session: u32) -> bool {
+        let mut stats = self.processes.iter().map(|process| process.stat);
+        stats.any(|stat| stat.identity == identity && stat.session == session)
+    }
+
     /// The living processes of a run. Of ourselves and our ancestors only the run's main process may be among them.
     pub fn tree(&self, claim: &Claim<'_>) -> Vec<Identity> {
         let may_belong = |process: &Process| {

@@ -12,7 +12,7 @@ use super::run::{Ground, Run};
 use super::sockets;
 use super::spawn::{self, NotSpawned, Spawned};
 use super::stat::Identity;
-use crate::domain::{Event, RunId, Signal, SpawnOrder};
+use crate::domain::{Event, Part, RunId, Signal, SpawnOrder, StopTree};
 
 /// What there is to do.
 #[derive(Debug)]
@@ -20,9 +20,9 @@ pub(super) enum Order {
     /// Start a run.
     Spawn(SpawnOrder),
     /// Ask a run to end.
-    Ask(RunId, Signal),
+    Ask(RunId, Signal, StopTree),
     /// Kill what is left of a run.
-    Kill(RunId),
+    Kill(RunId, StopTree),
 }
 
 /// Does it.
@@ -44,8 +44,8 @@ impl Worker {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Spawn(order) => self.spawn(order),
-                Order::Ask(run, signal) => self.ask(&run, signal),
-                Order::Kill(run) => self.kill(&run),
+                Order::Ask(run, signal, tree) => self.ask(&run, signal, tree),
+                Order::Kill(run, tree) => self.kill(&run, tree),
             }
             yield_now().await;
         }
@@ -64,16 +64,16 @@ impl Worker {
         }
     }
 
-    fn ask(&mut self, run: &RunId, signal: Signal) {
+    fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {
         let ground = Rc::clone(&self.ground);
-        if let Some(later) = self.run(run).and_then(|run| run.ask(ground, raw_signal(signal))) {
+        if let Some(later) = self.run(run).and_then(|run| run.ask(ground, raw_signal(signal), tree)) {
             self.task(later);
         }
     }
 
-    fn kill(&mut self, run: &RunId) {
+    fn kill(&mut self, run: &RunId, tree: StopTree) {
         let ground = Rc::clone(&self.ground);
-        if let Some(passes) = self.run(run).and_then(|run| run.kill(ground)) {
+        if let Some(passes) = self.run(run).and_then(|run| run.kill(ground, tree)) {
             self.task(passes);
         }
     }
@@ -106,7 +106,19 @@ impl Worker {
 
     fn begin(&mut self, order: SpawnOrder, spawned: Spawned) {
         let Spawned { main, log_offset } = spawned;
-        let Identity { pid, start } = main.identity();
+        let pid = main.identity().pid;
+        // The record and the pid are the service's own; whatever else runs for it is found by its marker.
+        let record = match order.run.part() {
+            Part::Main => Some(self.note_begin(&order, main.identity(), log_offset)),
+            Part::Step | Part::StopCommand => None,
+        };
+        self.ground.tell(Event::Spawned { run: order.run.clone(), pid });
+        let life = self.ground.follow(Run::begun(order.id, order.run, main, record));
+        self.task(life);
+    }
+
+    fn note_begin(&self, order: &SpawnOrder, main: Identity, log_offset: u64) -> RunRecord {
+        let Identity { pid, start } = main;
         let hash = order.spawn.hash();
         let record = RunRecord::begun(order.run.as_str(), pid, start, &self.boot_id, hash, log_offset);
         let saved = record.save(&self.ground.dir, &order.id);
@@ -114,9 +126,7 @@ impl Worker {
             // The marker in the environment still proves the run to a later agent.
             tracing::warn!("run of {} could not be recorded: {error}", order.id);
         }
-        self.ground.tell(Event::Spawned { run: order.run.clone(), pid });
-        let life = self.ground.follow(Run::begun(order.id, order.run, main, record));
-        self.task(life);
+        record
     }
 }
 

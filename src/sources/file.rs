@@ -146,7 +146,7 @@ pub fn list(folder: &Path) -> Result<Vec<Listed>, String> {
 }
 
 /// An error of the system as a fragment: "permission denied".
-fn reason(error: &io::Error) -> String {
+pub(super) fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut chars = text.chars();

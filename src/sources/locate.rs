@@ -10,6 +10,7 @@ use etcetera::BaseStrategy;
 
 const MAIN: &str = "services.json";
 const DROP_INS: &str = "services.d";
+const PROFILES: &str = "profiles";
 
 /// Where the sources are, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Location {
     pub folder: PathBuf,
     /// The folder of drop-ins beside the main file; it may be missing.
     pub drop_ins: PathBuf,
+    /// The file of the profile that was asked for; it may be missing.
+    pub profile: Option<PathBuf>,
     /// Whether either of them was there.
     pub found: bool,
 }
@@ -69,6 +72,16 @@ impl Location {
         })
     }
 
+    /// The same with the profile `name`; fails with a fragment that fits behind "the profile …".
+    pub fn with_profile(self, name: &str) -> Result<Self, &'static str> {
+        let is_name = Path::new(name).file_name().is_some_and(|file| file == name);
+        if !is_name {
+            return Err("is not the name of a file");
+        }
+        let profile = self.folder.join(PROFILES).join(format!("{name}.json"));
+        Ok(Self { profile: Some(profile), ..self })
+    }
+
     /// How users know `path`: relative to the main file's folder, absolute outside it.
     pub fn name(&self, path: &Path) -> String {
         path.strip_prefix(&self.folder).unwrap_or(path).to_string_lossy().into_owned()
@@ -78,7 +91,7 @@ impl Location {
         let folder = main.parent().unwrap_or(Path::new("/")).to_owned();
         let drop_ins = folder.join(DROP_INS);
         let found = main.is_file() || drop_ins.is_dir();
-        Self { main, folder, drop_ins, found }
+        Self { main, folder, drop_ins, profile: None, found }
     }
 }
 

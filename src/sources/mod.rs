@@ -6,6 +6,7 @@
 mod disk;
 mod dotenv;
 mod file;
+mod include;
 mod locate;
 mod parse;
 mod reader;

@@ -6,14 +6,21 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::file;
+use super::include::Walk;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
-use crate::domain::catalog::{Content, Reading, Resolver, Role, SourceFile, Surroundings, root_of};
-use crate::domain::{Place, Problem};
+use crate::domain::catalog::{
+    Content, Include, Reading, Resolver, Role, SourceFile, Surroundings, includes_of, root_of,
+};
+use crate::domain::pattern::Entries;
+use crate::domain::{Node, Place, Problem};
 use crate::engine::ports::{Followed, Watches};
 
 /// How often a folder is read again that changes while it is read.
 const LISTINGS: usize = 3;
+
+/// How often folders are walked again that were not yet watched when they were walked.
+const WALKS: usize = 5;
 
 /// Reads all sources, as often as asked.
 pub struct Reader {
@@ -33,6 +40,14 @@ struct Before {
     known: HashMap<PathBuf, file::Known>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
+    /// What each source included when it last could be read.
+    includes: HashMap<PathBuf, (Arc<Node>, Vec<Include>)>,
+    /// The files that were included.
+    included: BTreeSet<PathBuf>,
+    /// Those of them that are links.
+    included_links: BTreeSet<PathBuf>,
+    /// The folders on the way to them, and what matters in each.
+    walked: BTreeMap<PathBuf, Entries>,
     /// What definitions come to, as far as it tells which files they name.
     resolver: Resolver,
 }
@@ -73,7 +88,12 @@ impl Reader {
     pub fn read_alone(&mut self, name: &str, path: &Path) -> Option<Reading> {
         let name = Arc::from(name);
         let file::Known { content, problems, .. } = file::source(&name, path, None)?;
-        let role = if path.file_name() == self.location.main.file_name() { Role::Main } else { Role::DropIn };
+        let role = match path.file_name() {
+            Some(file) if Some(file) == self.location.main.file_name() => Role::Main,
+            // Nobody drops one in.
+            Some(file) if file == "package.json" => Role::Include,
+            Some(_) | None => Role::DropIn,
+        };
         let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
         let surroundings = Arc::new(self.surroundings(&files));
         Some(Reading { files, surroundings, unlisted: false, problems, cause: "asked to".to_owned(), order: 0 })
@@ -121,24 +141,113 @@ impl Reader {
         problems: &mut Vec<Problem>,
     ) -> Vec<SourceFile> {
         let mut known = std::mem::take(&mut self.before.known);
-        let drop_ins = listed.iter().flatten().map(|entry| (self.location.drop_ins.join(&entry.name), Role::DropIn));
-        let paths = std::iter::once((self.location.main.clone(), Role::Main)).chain(drop_ins);
         let mut files = Vec::new();
-        for (path, role) in paths {
-            let name = self.name(&path);
-            // A file that is gone since the folder was listed is simply absent.
-            let Some(source) = file::source(&name, &path, known.remove(&path)) else { continue };
-            problems.extend(source.problems.iter().cloned());
-            files.push(SourceFile { name, path: path.clone(), role, content: source.content.clone() });
-            self.before.known.insert(path, source);
+        files.extend(self.read_one(self.location.main.clone(), Role::Main, &mut known, problems));
+        for entry in listed.iter().flatten() {
+            files.extend(self.read_one(self.location.drop_ins.join(&entry.name), Role::DropIn, &mut known, problems));
         }
+        if let Some(profile) = self.location.profile.clone() {
+            let read = self.read_one(profile.clone(), Role::Profile, &mut known, problems);
+            if read.is_none() {
+                let problem = Problem::error(&Place::whole(&self.name(&profile)), "there is no such profile");
+                problems.push(problem.hint(format!("it is looked for at {}", profile.display())));
+            }
+            files.extend(read);
+        }
+        self.include(&mut files, listed.is_err(), &mut known, problems);
         files
     }
 
+    /// Reads one source; `None` if it is gone since it was listed.
+    fn read_one(
+        &mut self,
+        path: PathBuf,
+        role: Role,
+        known: &mut HashMap<PathBuf, file::Known>,
+        problems: &mut Vec<Problem>,
+    ) -> Option<SourceFile> {
+        let name = self.name(&path);
+        let source = file::source(&name, &path, known.remove(&path))?;
+        problems.extend(source.problems.iter().cloned());
+        let content = source.content.clone();
+        self.before.known.insert(path.clone(), source);
+        Some(SourceFile { name, path, role, content })
+    }
+
+    /// Reads what `files` include, and what those include in turn, each once.
+    fn include(
+        &mut self,
+        files: &mut Vec<SourceFile>,
+        is_unlisted: bool,
+        known: &mut HashMap<PathBuf, file::Known>,
+        problems: &mut Vec<Problem>,
+    ) {
+        let root = self.root(files);
+        // A source that nobody knows of now may go on being used as it was.
+        let unseen = self.before.sources.iter().filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
+        let unseen = unseen.filter_map(|path| self.before.includes.get(path));
+        let mut pending: Vec<_> = unseen.flat_map(|(_, includes)| includes.clone()).collect();
+        let mut named = std::mem::take(&mut self.before.includes);
+        let mut walk = Walk::default();
+        let (mut asked, mut seen, mut links, mut identities) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        loop {
+            for file in &files[asked..] {
+                let includes = includes_now(file, named.remove(&file.path));
+                pending.extend(includes.iter().flat_map(|(_, includes)| includes.iter().cloned()));
+                self.before.includes.extend(includes.map(|includes| (file.path.clone(), includes)));
+            }
+            asked = files.len();
+            if pending.is_empty() {
+                break;
+            }
+            self.walk(&mut walk, &root, &std::mem::take(&mut pending));
+            let identity = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+            if identities.is_empty() {
+                identities.extend(files.iter().map(|file| identity(&file.path)));
+            }
+            let fresh: Vec<_> = walk.files.difference(&seen).cloned().collect();
+            let new_links: BTreeSet<_> = fresh.iter().filter(|path| path.is_symlink()).cloned().collect();
+            if !new_links.is_subset(&self.before.included_links) {
+                self.before.included_links.extend(new_links.iter().cloned());
+                self.follow();
+            }
+            links.extend(new_links);
+            for path in fresh {
+                if identities.insert(identity(&path)) {
+                    files.extend(self.read_one(path.clone(), Role::Include, known, problems));
+                }
+                seen.insert(path);
+            }
+        }
+        problems.append(&mut walk.problems);
+        (self.before.included, self.before.included_links, self.before.walked) = (seen, links, walk.folders);
+        // Included files come by their paths, whoever includes them.
+        files.sort_by_cached_key(|file| (file.role, (file.role == Role::Include).then(|| file.path.clone())));
+    }
+
+    /// Walks on along `includes`, until all folders were watched before they were looked into.
+    fn walk(&mut self, walk: &mut Walk, root: &Path, includes: &[Include]) {
+        let (folders, problems) = (walk.folders.clone(), walk.problems.len());
+        for _ in 0..WALKS {
+            walk.problems.truncate(problems);
+            walk.forget_listings();
+            includes.iter().for_each(|include| walk.find(root, include, &self.before.included));
+            let is_watched = |(folder, entries): (&PathBuf, &Entries)| {
+                self.before.walked.get(folder).is_some_and(|watched| watched.covers(entries))
+            };
+            if walk.folders.iter().all(is_watched) {
+                return;
+            }
+            for (folder, entries) in &walk.folders {
+                self.before.walked.entry(folder.clone()).or_default().extend(entries);
+            }
+            self.follow();
+            walk.folders.clone_from(&folders);
+        }
+    }
+
     fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {
-        let folder = &self.location.folder;
-        let root = root_of(files, folder, self.root.as_deref());
-        let root = root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone());
+        let root = self.root(files);
         let mut surroundings = Surroundings {
             python: python(&root, self.environment.get("PATH").map(String::as_str)),
             root,
@@ -161,6 +270,13 @@ impl Reader {
         surroundings
     }
 
+    /// Where relative paths start.
+    fn root(&self, files: &[SourceFile]) -> PathBuf {
+        let folder = &self.location.folder;
+        let root = root_of(files, folder, self.root.as_deref());
+        root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone())
+    }
+
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
     fn may_be_held(&self, files: &[SourceFile]) -> bool {
         let parsed: BTreeSet<_> =
@@ -168,11 +284,11 @@ impl Reader {
         files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path))
     }
 
-    fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String)> {
+    fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String, u32)> {
         let path = self.dotenv_path();
         let name = self.name(&path);
         match file::environment(&name, &path, problems) {
-            Some(Ok(set)) => set.into_iter().map(|(name, value, _)| (name, value)).collect(),
+            Some(Ok(set)) => set,
             Some(Err(why)) => {
                 problems.push(Problem::warning(&Place::whole(&name), why).hint("its variables are not in use"));
                 Vec::new()
@@ -182,10 +298,12 @@ impl Reader {
     }
 
     fn follow(&mut self) {
-        let mut files: BTreeSet<_> = self.before.links.union(&self.before.env_files).cloned().collect();
+        let before = &self.before;
+        let mut files = &(&before.links | &before.env_files) | &before.included_links;
         files.extend([self.location.main.clone(), self.dotenv_path()]);
+        files.extend(self.location.profile.clone());
         let folders = BTreeSet::from([self.location.drop_ins.clone()]);
-        self.watches.follow(&Followed { files, folders });
+        self.watches.follow(&Followed { files, folders, matched: self.before.walked.clone() });
     }
 
     fn dotenv_path(&self) -> PathBuf {
@@ -194,6 +312,18 @@ impl Reader {
 
     fn name(&self, path: &Path) -> Arc<str> {
         self.location.name(path).into()
+    }
+}
+
+/// What `file` includes now: what it says, or what it said `before` it was broken. With the node that says so.
+fn includes_now(file: &SourceFile, before: Option<(Arc<Node>, Vec<Include>)>) -> Option<(Arc<Node>, Vec<Include>)> {
+    match &file.content {
+        Content::Parsed(node, _) => match before {
+            Some(before) if Arc::ptr_eq(&before.0, node) => Some(before),
+            Some(_) | None => Some((Arc::clone(node), includes_of(file))),
+        },
+        Content::Empty | Content::Broken(_) => before,
+        Content::Refused(_) => None,
     }
 }
 

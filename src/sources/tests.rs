@@ -218,7 +218,8 @@ fn a_file_that_is_renamed_during_a_reading_is_seen_once() {
 fn the_variables_beside_the_main_file_are_read_and_wrong_lines_told() {
     let folder = Folder::with(&[(".env", "A=1\nnonsense\nexport B='two'\n")]);
     let reading = folder.read();
-    let expected = [("A", "1"), ("B", "two")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let expected =
+        [("A", "1", 1), ("B", "two", 3)].map(|(name, value, line)| (name.to_owned(), value.to_owned(), line));
     assert_eq!(reading.surroundings.dotenv, expected);
     let [problem] = reading.surroundings.problems.as_slice() else { panic!("one problem") };
     assert_eq!(problem.place.as_ref().map(ToString::to_string).as_deref(), Some(".env:2:1"));

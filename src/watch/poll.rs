@@ -67,7 +67,7 @@ impl Polled {
                 continue;
             }
             let names = before.keys().chain(now.keys()).filter(|name| before.get(*name) != now.get(*name));
-            names.filter_map(|name| interest.label(name)).for_each(|label| touches.changed(label));
+            names.filter_map(|name| interest.label(&folder, name)).for_each(|label| touches.changed(label));
             if let Some((expected, seen)) = self.lock().get_mut(&folder)
                 && *expected == interest
             {
@@ -84,10 +84,10 @@ impl Polled {
 
 fn sight(folder: &Path, interest: &Interest) -> Sight {
     let mut names: Vec<OsString> = interest.names.keys().cloned().collect();
-    if interest.drop_ins.is_some() {
+    if interest.is_open() {
         // A folder that can't be listed shows nothing; that it can be again is a change.
         let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.file_name());
-        names.extend(entries.filter(|name| interest.label(name).is_some()));
+        names.extend(entries.filter(|name| interest.label(folder, name).is_some()));
     }
     let stamps = names.into_iter().filter_map(|name| {
         let path = folder.join(&name);

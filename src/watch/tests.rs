@@ -42,7 +42,7 @@ impl Scene {
         let (inbox, events) = mpsc::unbounded_channel();
         let watch = start(&base, inbox);
         let files = [base.join("services.json"), base.join(".env")].into();
-        let followed = Followed { files, folders: [base.join("services.d")].into() };
+        let followed = Followed { files, folders: [base.join("services.d")].into(), ..Followed::default() };
         let mut scene = Self { base, aside, watch, events, followed, _guard: guard };
         scene.follow();
         scene

@@ -111,7 +111,8 @@ fn label(interests: &BTreeMap<PathBuf, Interest>, path: &Path) -> Option<String>
     if let Some(interest) = interests.get(path) {
         return interest.own_label();
     }
-    interests.get(path.parent()?)?.label(path.file_name()?)
+    let folder = path.parent()?;
+    interests.get(folder)?.label(folder, path.file_name()?)
 }
 
 /// Whether an event can mean that something reads differently now. Opening and closing does not: reading would cause

@@ -1,10 +1,11 @@
 //! The JSON of the control interface: what programs read and send, and how it is made from the domain.
 //!
 //! These types are apart from the domain's, so that the inside may change while the outside only grows. A field that does
-//! not apply is null, never absent. Values of environment variables appear in none of them.
+//! not apply is null, never absent. Values of environment variables appear in [`Config`] alone, where secrets are hidden.
 
 mod ask;
 mod check;
+mod config;
 mod event;
 mod graph;
 mod logs;
@@ -15,12 +16,13 @@ mod word;
 
 pub use ask::{Done, Failure, FailureKind, Goal, Ids, Reached, Reloaded, ShutdownWish, Wait, Wish};
 pub use check::Check;
+pub use config::{Config, ConfigValue};
 pub use event::Event;
 pub use graph::{Edge, EdgeKind, Graph, GraphNode};
 pub use logs::LogLine;
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{Agent, AgentFacts, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status};
-pub use why::{Blocker, Change, Checkout, Why, last_healthy};
+pub use why::{Blocker, Change, Checkout, Spared, Why, last_healthy};
 
 use std::time::SystemTime;
 

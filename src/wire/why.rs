@@ -54,6 +54,18 @@ pub struct Why {
     pub checkout: Option<Checkout>,
     /// When it is tried again.
     pub next_try: Option<Timestamp>,
+    /// What its last run left running when it ended, as far as this agent has seen it.
+    #[serde(default)]
+    pub spared: Vec<Spared>,
+}
+
+/// A process that was left when its run ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spared {
+    /// The process.
+    pub pid: u32,
+    /// Its command line.
+    pub command: String,
 }
 
 /// Something that has changed.
@@ -122,6 +134,7 @@ impl Why {
             changed: last_healthy.map(|since| changes(view, since, events, checkout.as_ref())),
             checkout,
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
+            spared: view.spared.iter().map(|left| Spared { pid: left.pid, command: left.command.clone() }).collect(),
         }
     }
 }

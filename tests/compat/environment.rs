@@ -21,7 +21,8 @@ fn the_stronger_gives_the_variable() {
     let env = PathBuf::from(ROOT).join("a.env");
     let lines = ["V4", "V5", "V6", "V7"].map(|name| (name.to_owned(), "env_file".to_owned(), 1));
     surroundings.env_files.insert(env.clone(), Ok(lines.to_vec()));
-    surroundings.dotenv = ["V1", "V2", "V3", "V4", "V5", "V6", "V7"].map(|name| (name.into(), ".env".into())).to_vec();
+    surroundings.dotenv =
+        ["V1", "V2", "V3", "V4", "V5", "V6", "V7"].map(|name| (name.into(), ".env".into(), 1)).to_vec();
     let files = [
         main_file(
             r#"{"types": {"t": {"env": {"V3": "type", "V4": "type", "V5": "type", "V6": "type", "V7": "type"}}},
@@ -117,7 +118,7 @@ fn names_expand_in_values_and_nowhere_else() {
     let mut surroundings = surroundings();
     surroundings.environment.insert("HOME".into(), "/home/u".into());
     surroundings.environment.insert("HOST".into(), "inherited".into());
-    surroundings.dotenv.push(("HOST".into(), "box".into()));
+    surroundings.dotenv.push(("HOST".into(), "box".into(), 1));
     let resolution = resolve(
         &[main_file(
             r#"[{"id": "a", "command": ["a", "$HOME"], "default_port": 80, "base_url": "http://${HOST}:{port}/a",

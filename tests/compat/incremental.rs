@@ -96,7 +96,7 @@ fn file(index: usize, contents: &Value) -> SourceFile {
 }
 
 fn surrounded_by(name: Option<&str>, env_file: Option<u8>) -> Surroundings {
-    let dotenv = name.map(|name| ("NAME".to_owned(), name.to_owned()));
+    let dotenv = name.map(|name| ("NAME".to_owned(), name.to_owned(), 1));
     let lines = env_file.map(|value| vec![("E".to_owned(), value.to_string(), 1)]);
     Surroundings {
         dotenv: dotenv.into_iter().collect(),

@@ -9,8 +9,11 @@
 mod bookshop;
 mod environment;
 mod fallback;
+#[cfg(unix)]
+mod include;
 mod incremental;
 mod mistakes;
+mod origins;
 mod policies;
 mod real;
 mod sources;

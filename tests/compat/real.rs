@@ -8,7 +8,7 @@ use pilotlight::domain::{Check, Kind, Severity};
 use super::sources::{ROOT, environment, errors, problems, resolved, service, source, spawn, surroundings};
 
 /// The folder of the real files, unless they are not here.
-fn fixtures() -> Option<PathBuf> {
+pub fn fixtures() -> Option<PathBuf> {
     let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/fixtures");
     let folder = std::env::var_os("PILOTLIGHT_FIXTURES").map_or_else(beside, PathBuf::from).join("pixsim7");
     if folder.is_dir() {

@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::SystemTime;
 
-use clap::Parser;
 use jiff::Timestamp;
 use pilotlight::api::{Backstage, Journal, Listener, router, serve};
 use pilotlight::cli::{self, Control, Exit, Invocation, client_on};
@@ -115,7 +114,7 @@ impl Agent {
 
     fn call_on(&self, line: &str, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         let words = std::iter::once("pilotlight").chain(line.split_whitespace());
-        let invocation = Invocation::try_parse_from(words).unwrap();
+        let invocation = Invocation::of(words).unwrap();
         let Some(cli::Command::Ask(ask)) = invocation.command else { panic!("{line} asks no agent") };
         let control = Control { socket: self.socket.clone(), config: PathBuf::from("/srv/services.json") };
         client_on(&ask, &control, out, err)

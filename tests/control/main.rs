@@ -12,10 +12,11 @@ use pilotlight::domain;
 use agent::{Agent, Reply, said};
 use pilotlight::cli::Exit;
 use pilotlight::domain::{Accepted, Aim, Command, Goal, Light, ProcessState, Refusal, Shutdown, Snapshot};
-use sample::{healthy, id, snapshot, stopped, wanted};
+use sample::{basis, healthy, id, snapshot, stopped, wanted};
 
 fn two() -> Snapshot {
-    snapshot(vec![healthy("main-api", 7), wanted("db", ProcessState::Failed, Light::Red, "exited with code 1")])
+    let views = vec![healthy("main-api", 7), wanted("db", ProcessState::Failed, Light::Red, "exited with code 1")];
+    Snapshot { basis: basis("db"), ..snapshot(views) }
 }
 
 fn aims(ids: &[&str]) -> Reply {
@@ -32,6 +33,7 @@ fn what_is_asked_is_shown_with_status_0() {
         ("status db", "exited with code 1"),
         ("ps", "main-api --serve"),
         ("why db", "last words of db"),
+        ("why db --config", "services.json:3"),
         ("graph", "● main-api"),
         ("graph --format dot", "digraph"),
         ("events", "something happened"),
@@ -50,6 +52,7 @@ fn json_is_json_on_every_command() {
         ("status --json", "agent"),
         ("ps --json", "services"),
         ("why db --json", "blocked_by"),
+        ("why db --config --json", "config"),
         ("graph --json", "edges"),
         ("graph --format json", "nodes"),
         ("events --json", "at"),
@@ -68,6 +71,30 @@ fn json_is_json_on_every_command() {
             serde_json::from_str(&out).unwrap_or_else(|error| panic!("{line}: {error}: {out}"));
         assert!(value.get(key).is_some(), "{line}: {out}");
     }
+}
+
+#[test]
+fn where_values_come_from_is_shown_without_what_is_secret() {
+    let agent = Agent::of(two());
+    let (exit, text, _) = agent.call("why db --config");
+    assert_eq!(exit, Exit::Done);
+    let row = |key: &str| text.lines().find(|line| line.split_whitespace().next() == Some(key)).map(str::to_owned);
+    let words = |key: &str| row(key).map(|row| row.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
+    assert_eq!(words("command").unwrap(), ["command", "[\"db\"]", "services.json:3"]);
+    assert_eq!(words("env.API_TOKEN").unwrap(), ["env.API_TOKEN", "***", "services.json:4"]);
+    assert_eq!(words("env.LEVEL").unwrap(), ["env.LEVEL", "debug", "services.json:5"]);
+    assert_eq!(words("stop.signal").unwrap(), ["stop.signal", "TERM", "default"]);
+    assert_eq!((row("description"), row("stop"), row("env.PATH")), (None, None, None));
+    assert!(text.ends_with("and 1 variable of the agent's environment, which --json shows\n"), "{text}");
+    let json = agent.call("why db --config --json").1;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["id"], "db");
+    assert_eq!(json["config"]["env.PATH"], serde_json::json!({"value": "/bin", "origin": "agent environment"}));
+    assert_eq!(json["config"]["description"], serde_json::json!({"value": null, "origin": "default"}));
+    assert!(!format!("{text}{json}").contains("hunter2"));
+    // It is shown, but no source defines it any more.
+    let (exit, _, err) = agent.call("why main-api --config");
+    assert_eq!((exit, err.lines().next()), (Exit::NotDone, Some("error: no source defines main-api any more")));
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod bad_input;
 mod crash_card;
 mod desk;
 mod example;
+mod include;
+mod life;
 mod logs;
 mod pixsim7;
 mod reload;

@@ -7,15 +7,15 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use pilotlight::cli::{
-    GraphFormat, Look, render_check, render_event, render_graph, render_ps, render_status, render_why,
+    GraphFormat, Look, render_check, render_config, render_event, render_graph, render_ps, render_status, render_why,
 };
 use pilotlight::domain::{
     Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
 };
 use pilotlight::engine::Clock;
-use pilotlight::wire::{AgentFacts, Change, Check, Checkout, Event, Graph, Process, Ps, Samples, Status, Why};
+use pilotlight::wire::{AgentFacts, Change, Check, Checkout, Config, Event, Graph, Process, Ps, Samples, Status, Why};
 
-use crate::sample::{NOW, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
+use crate::sample::{NOW, basis, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
 
 /// 2026-01-09 14:03:20 UTC, which is what all times are counted back from.
 const TODAY: i64 = 1_767_967_400;
@@ -258,6 +258,14 @@ fn why_something_failed() {
     golden("why-failed", &render_why(&why, &look(None)));
     let unchanged = why_of("thumbnails", &busy(), Some(&[]), Some(&[]));
     golden("why-backoff", &render_why(&unchanged, &look(None)));
+}
+
+#[test]
+fn where_the_values_of_a_service_come_from() {
+    let explained = basis("worker").explain(&id("worker")).unwrap();
+    let config = Config::of(&id("worker"), &explained);
+    golden("why-config", &render_config(&config, &look(None)));
+    golden("why-config-narrow", &render_config(&config, &look(Some(50))));
 }
 
 #[test]

@@ -343,7 +343,7 @@ fn tell(supervisor: &mut Supervisor, now: Moment, event: Event) -> (bool, Vec<Ru
     supervisor.handle(now, event);
     let effects = supervisor.decide(now);
     let asked = effects.iter().filter_map(|effect| match effect {
-        Effect::Ask { run, .. } | Effect::Kill { run } => Some(run.clone()),
+        Effect::Ask { run, .. } | Effect::Kill { run, .. } => Some(run.clone()),
         _ => None,
     });
     (ends(&effects), asked.collect())

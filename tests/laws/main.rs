@@ -4,6 +4,7 @@
 //! stories, and what must be true once the dust has settled.
 
 mod edges;
+mod life;
 mod quiet;
 mod stories;
 mod touched;
@@ -15,17 +16,25 @@ use std::time::Duration;
 use pilotlight::domain::{Command, Event, Exit, Light, Outcome, ProcessState, RunId, Selection, ServiceId, Shutdown};
 use proptest::prelude::*;
 
-use world::{Behaviour, Spawning, World};
+use world::{Aside, Behaviour, Spawning, World};
 
 /// The services of the random world, each in a drop-in of its own: id, and what of its definition never changes.
 const SERVICES: [(&str, &str); 7] = [
     ("db", r#""default_port": 5000, "auto_start": true"#),
-    ("api", r#""default_port": 5001, "depends_on": ["db"], "auto_start": true"#),
-    ("gen", r#""default_port": 5002, "depends_on": [{"id": "db", "restart": true}]"#),
+    ("api", r#""default_port": 5001, "depends_on": ["db"], "auto_start": true, "stop": {"command": "ctl"}"#),
+    (
+        "gen",
+        r#""default_port": 5002, "depends_on": [{"id": "db", "restart": true}], "restart": {"on_unhealthy": true},
+        "before_start": [["prepare"], {"command": "seed", "timeout": "3s"}]"#,
+    ),
     ("web", r#""default_port": 5003, "depends_on": [{"id": "api", "condition": "started"}, "gen"]"#),
     ("job", r#""one_shot": true, "depends_on": ["db"]"#),
     ("worker", r#""depends_on": [{"id": "job", "condition": "completed"}], "restart": "always""#),
-    ("lone", r#""restart": {"policy": "on-failure", "max_restarts": 0, "max_delay": "5s"}, "auto_start": true"#),
+    (
+        "lone",
+        r#""restart": {"policy": "on-failure", "max_restarts": 0, "max_delay": "5s"}, "auto_start": true,
+        "stop": {"tree": "group"}"#,
+    ),
 ];
 
 /// One thing that happens.
@@ -79,7 +88,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => one.clone().prop_map(Op::Empty),
         3 => (one.clone(), 0..3).prop_map(|(at, code)| Op::Crash(at, code)),
         2 => (one.clone(), 0..3_u8).prop_map(|(at, health)| Op::Health(at, health)),
-        4 => (one.clone(), 0..9_u8).prop_map(|(at, how)| Op::Behave(at, how)),
+        4 => (one.clone(), 0..15_u8).prop_map(|(at, how)| Op::Behave(at, how)),
         1 => (one.clone(), any::<bool>()).prop_map(|(at, works)| Op::Stranger(at, works)),
         2 => one.clone().prop_map(Op::NoStranger),
         2 => (one.clone(), 0..200_u16).prop_map(|(at, lines)| Op::Write(at, lines)),
@@ -167,7 +176,7 @@ impl Play {
                 let behaviour = world.behaviours.entry(id(at)).or_default();
                 let health = behaviour.health.clone();
                 let normal = Behaviour { health, ..Behaviour::default() };
-                let second = Duration::from_secs(1);
+                let (second, aside) = (Duration::from_secs(1), Aside::default());
                 *behaviour = match how {
                     0 => Behaviour { spawn: Spawning::FailsForNow, ..normal },
                     1 => Behaviour { spawn: Spawning::FailsForGood, ..normal },
@@ -177,6 +186,12 @@ impl Play {
                     5 => Behaviour { obeys: None, ..normal },
                     6 => Behaviour { leaves: 2, ..normal },
                     7 => Behaviour { leaves: 1, obeys: None, ..normal },
+                    8 => Behaviour { step: Aside { life: Some((second, 1)), ..aside }, ..normal },
+                    9 => Behaviour { step: Aside { life: None, obeys: None, ..aside }, ..normal },
+                    10 => Behaviour { step: Aside { life: Some((second * 2, 0)), leaves: 1, ..aside }, ..normal },
+                    11 => Behaviour { stop_command: Aside { life: Some((second, 1)), ..aside }, ..normal },
+                    12 => Behaviour { stop_command: Aside { life: None, leaves: 1, ..aside }, obeys: None, ..normal },
+                    13 => Behaviour { apart: 1, ..normal },
                     _ => normal,
                 };
             }
@@ -315,7 +330,7 @@ proptest! {
         let ended = play.world.pass_until(Duration::from_secs(60), |world| world.exited);
         prop_assert!(ended, "it does not end: {:?}", play.world.snapshot());
         prop_assert_eq!(spawns, play.world.spawns.clone());
-        prop_assert!(play.world.children.values().all(|child| !child.main && child.others == 0));
+        prop_assert!(play.world.children.values().all(|child| !child.lives()));
     }
 
     #[test]

@@ -13,13 +13,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, ProbeOrder, ProcessState, RunId,
+    Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, Part, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::engine::ports::{Files, Logs, Notifier, Probes, Processes, Sources, Store};
+use pilotlight::engine::ports::{Files, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
-pub use fakes::{Behaviour, Spawning, reading};
+pub use fakes::{Aside, Behaviour, Spawning, reading};
 use fakes::{Log, Machine};
 
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
@@ -31,6 +31,8 @@ pub struct World {
     pub exited: bool,
     /// How often each service was spawned.
     pub spawns: BTreeMap<ServiceId, u32>,
+    /// What was spawned beside, in its order: the service, what for, and the program with its arguments.
+    pub asides: Vec<(ServiceId, Part, String)>,
     /// One-shots whose last run succeeded.
     completed: BTreeMap<ServiceId, bool>,
     /// How the last run of each service ended, as its record tells.
@@ -76,6 +78,7 @@ impl World {
             answers: BTreeMap::new(),
             exited: false,
             spawns: BTreeMap::new(),
+            asides: Vec::new(),
             completed: BTreeMap::new(),
             ends: BTreeMap::new(),
             passed: BTreeSet::new(),
@@ -145,7 +148,8 @@ impl World {
 
     /// The main process of a service ends by itself.
     pub fn crash(&mut self, id: &ServiceId, exit: Exit) {
-        let run = self.children.iter().find(|(_, child)| child.id == *id && child.main).map(|(run, _)| run.clone());
+        let is_it = |run: &RunId, child: &fakes::Child| child.id == *id && child.main && run.part() == Part::Main;
+        let run = self.children.iter().find(|(run, child)| is_it(run, child)).map(|(run, _)| run.clone());
         if let Some(run) = run {
             self.end(&run, Duration::from_millis(2), exit);
         }
@@ -181,7 +185,9 @@ impl World {
 
     /// The pid of a service's main process.
     pub fn pid(&self, id: &str) -> Option<u32> {
-        self.children.values().find(|child| child.id.as_str() == id && child.main).map(|child| child.pid)
+        let is_it =
+            |run: &RunId, child: &fakes::Child| child.id.as_str() == id && child.main && run.part() == Part::Main;
+        self.children.iter().find(|(run, child)| is_it(run, child)).map(|(_, child)| child.pid)
     }
 
     pub fn process(&self, id: &str) -> ProcessState {
@@ -220,6 +226,7 @@ impl World {
     /// Notes what the laws depend on; true if it is the end of a main process.
     fn note(&mut self, event: &Event) -> bool {
         match event {
+            Event::Exited { run, .. } if run.part() != Part::Main => false,
             Event::Exited { run, exit, .. } => {
                 let child = &self.machine.children[run];
                 let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
@@ -248,6 +255,7 @@ impl World {
             | Event::PortTaken { .. }
             | Event::Ended { .. }
             | Event::KillFailed { .. }
+            | Event::Measured { .. }
             | Event::LogTroubled { .. }
             | Event::Resumed
             | Event::ClockSet
@@ -268,12 +276,13 @@ impl World {
         match effect {
             Effect::ReadSources { cause, order } => self.machine.read(cause, order),
             Effect::Spawn(order) => self.spawn(order),
-            Effect::Ask { run, signal } => {
+            Effect::Ask { run, signal, tree } => {
                 self.check_order_of_stop(&run);
                 self.ending.insert(run.clone());
-                self.machine.ask(&run, signal);
+                self.machine.ask(&run, signal, tree);
             }
-            Effect::Kill { run } => self.machine.kill(&run),
+            Effect::Kill { run, tree } => self.machine.kill(&run, tree),
+            Effect::Measure(order) => self.machine.measure(order),
             Effect::Probe(order) => self.probe(order),
             Effect::KeepLogs(policies) => self.machine.keep(&policies),
             Effect::SaveIntent(intent) => self.machine.save_intent(&intent),
@@ -292,6 +301,27 @@ impl World {
         let SpawnOrder { id, run, .. } = &order;
         let (id, run) = (id.clone(), run.clone());
         assert!(!self.exited, "{id} is spawned after the end");
+        let argv = order.spawn.argv.join(" ");
+        match run.part() {
+            Part::Main => {}
+            Part::Step => {
+                self.asides.push((id.clone(), Part::Step, argv));
+                self.check_needs(&id);
+                assert_ne!(self.intent.get(&id), Some(&false), "{id} was stopped by the user, and is prepared");
+                assert!(!self.snapshot().shutting_down, "{id} is prepared although the agent ends");
+                return self.machine.spawn(order);
+            }
+            Part::StopCommand => {
+                self.asides.push((id.clone(), Part::StopCommand, argv));
+                let is_asked =
+                    |run: &RunId, child: &fakes::Child| child.id == id && child.main && run.part() == Part::Main;
+                let asked = self.children.iter().find(|(run, child)| is_asked(run, child));
+                let asked = asked.map(|(run, _)| run.clone()).expect("a stop command asks a run that lives");
+                self.check_order_of_stop(&asked);
+                self.ending.insert(asked);
+                return self.machine.spawn(order);
+            }
+        }
         self.check_needs(&id);
         assert_ne!(self.intent.get(&id), Some(&false), "{id} was stopped by the user, and is spawned");
         *self.spawns.entry(id.clone()).or_default() += 1;
@@ -329,7 +359,8 @@ impl World {
     /// Never two live runs of a service.
     fn check_runs(&self) {
         let mut seen = BTreeMap::new();
-        for (run, child) in self.children.iter().filter(|(_, child)| child.lives()) {
+        let counts = |run: &RunId| run.part() != Part::StopCommand;
+        for (run, child) in self.children.iter().filter(|(run, child)| counts(run) && child.lives()) {
             if let Some(other) = seen.insert(&child.id, run) {
                 panic!("{} lives twice: {other} and {run}", child.id);
             }
@@ -341,7 +372,8 @@ impl World {
         let snapshot = self.snapshot();
         let Some(view) = snapshot.service(id.as_str()) else { return };
         for dependency in &view.service.depends_on {
-            let is_there = |run: &RunId| self.children[run].main && !self.ending.contains(run);
+            let is_there =
+                |run: &RunId| run.part() == Part::Main && self.children[run].main && !self.ending.contains(run);
             let child = self
                 .children
                 .iter()
@@ -365,13 +397,14 @@ impl World {
 
     /// Stops run in the reverse order of the dependencies.
     fn check_order_of_stop(&self, run: &RunId) {
-        let Some(child) = self.children.get(run).filter(|child| child.main) else { return };
+        let Some(child) = self.children.get(run).filter(|child| child.main && run.part() == Part::Main) else { return };
         let snapshot = self.snapshot();
         let stays_down = self.intent.get(&child.id) == Some(&false) || snapshot.shutting_down;
         if !stays_down {
             return;
         }
-        for dependent in self.children.values().filter(|other| other.main && other.id != child.id) {
+        let services = self.children.iter().filter(|(run, other)| other.main && run.part() == Part::Main);
+        for dependent in services.map(|(_, other)| other).filter(|other| other.id != child.id) {
             let Some(view) = snapshot.service(dependent.id.as_str()) else { continue };
             let needs = view
                 .service

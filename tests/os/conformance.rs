@@ -15,6 +15,10 @@ pub enum Script {
     Leaves(i32),
     /// Like `Leaves`, but neither process takes notice of SIGTERM.
     LeavesDeaf(i32),
+    /// Like `Waits` with this code, but another process of it has moved to a session of its own.
+    MovesApart(i32),
+    /// Like `MovesApart`, but a third process stays in the session, and takes no notice of SIGTERM.
+    LeavesDeafAndApart(i32),
     /// There is no such program.
     NoProgram,
     /// There is no such directory.
@@ -31,8 +35,12 @@ pub trait World {
     fn spawn(&mut self, order: SpawnOrder);
     /// Gives the order.
     fn ask(&mut self, run: &RunId, signal: Signal);
+    /// Gives the order, to leave what has moved to a session of its own.
+    fn ask_group(&mut self, run: &RunId, signal: Signal);
     /// Gives the order.
     fn kill(&mut self, run: &RunId);
+    /// Gives the order, to leave what has moved to a session of its own.
+    fn kill_group(&mut self, run: &RunId);
     /// Waits until the script has come so far that it waits to be let go.
     fn wait_until_begun(&mut self, run: &RunId);
     /// Lets the main process of a script end.
@@ -88,6 +96,12 @@ macro_rules! conformance_tests {
             what_lives_is_found_by_the_next_agent_and_nothing_else_is,
             of_a_run_whose_main_process_is_over_only_the_end_is_told_to_the_next_agent,
             orders_for_an_unknown_run_do_nothing,
+            what_has_moved_to_a_session_of_its_own_ends_with_the_rest,
+            what_has_moved_to_a_session_of_its_own_is_left_if_it_is_said_so,
+            what_has_not_moved_is_ended_as_ever,
+            what_has_outlived_the_main_process_is_left_once_it_is_said_so,
+            what_was_left_is_no_run_of_the_next_agent,
+            a_step_that_lives_is_found_as_a_step,
         }
     };
 }
@@ -321,6 +335,89 @@ pub fn orders_for_an_unknown_run_do_nothing(world: &mut dyn World) {
     expect_silence(world);
 }
 
+pub fn what_has_moved_to_a_session_of_its_own_ends_with_the_rest(world: &mut dyn World) {
+    let run = begin(world, Script::MovesApart(0));
+    assert_eq!(world.living(&run), 2);
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 1));
+    world.ask(&run, Signal::Term);
+    ended(world, &run);
+    assert_eq!(world.living(&run), 0);
+}
+
+pub fn what_has_moved_to_a_session_of_its_own_is_left_if_it_is_said_so(world: &mut dyn World) {
+    let run = begin(world, Script::MovesApart(0));
+    world.ask_group(&run, Signal::Term);
+    assert_eq!(exited(world, &run), (Exit::Signal(15), 1));
+    assert_eq!(spared(world, &run), 1);
+    assert_eq!(world.living(&run), 1, "it lives on");
+    world.kill(&run);
+    expect_silence(world);
+    assert_eq!(world.living(&run), 1, "it is nobody's any more");
+    let run = begin(world, Script::MovesApart(0));
+    world.kill_group(&run);
+    assert_eq!(exited(world, &run), (Exit::Signal(9), 1));
+    assert_eq!(spared(world, &run), 1);
+}
+
+pub fn what_has_not_moved_is_ended_as_ever(world: &mut dyn World) {
+    let run = begin(world, Script::LeavesDeafAndApart(0));
+    assert_eq!(world.living(&run), 3);
+    world.ask_group(&run, Signal::Term);
+    expect_silence(world);
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 2));
+    expect_silence(world);
+    world.kill_group(&run);
+    assert_eq!(spared(world, &run), 1);
+    assert_eq!(world.living(&run), 1);
+}
+
+pub fn what_has_outlived_the_main_process_is_left_once_it_is_said_so(world: &mut dyn World) {
+    let run = begin(world, Script::MovesApart(4));
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(4), 1));
+    expect_silence(world);
+    world.ask_group(&run, Signal::Term);
+    assert_eq!(spared(world, &run), 1);
+    assert_eq!(world.living(&run), 1);
+}
+
+pub fn what_was_left_is_no_run_of_the_next_agent(world: &mut dyn World) {
+    let run = begin(world, Script::MovesApart(0));
+    world.ask_group(&run, Signal::Term);
+    assert_eq!(exited(world, &run), (Exit::Signal(15), 1));
+    assert_eq!(spared(world, &run), 1);
+    for _ in 0..2 {
+        assert_eq!(world.next_agent(), []);
+        world.kill(&run);
+        expect_silence(world);
+        assert_eq!(world.living(&run), 1, "it lives on");
+    }
+    let run = begin(world, Script::MovesApart(0));
+    world.let_go(&run);
+    assert_eq!(exited(world, &run), (Exit::Code(0), 1));
+    assert_eq!(world.next_agent().len(), 1, "an agent that dies before it could leave it has not left it");
+    world.ask_group(&run, Signal::Term);
+    assert_eq!(spared(world, &run), 1);
+    assert_eq!(world.next_agent(), []);
+}
+
+pub fn a_step_that_lives_is_found_as_a_step(world: &mut dyn World) {
+    for to in [RunId::of_step, RunId::of_stop_command] {
+        let order = world.order(Script::Waits(0));
+        let order = SpawnOrder { run: to(&order.run), ..order };
+        world.spawn(order.clone());
+        let pid = spawned(world, &order.run);
+        let runs = world.next_agent();
+        let [FoundRun { id, run, pid: found, spawn_hash: None, .. }] = &runs[..] else { panic!("{runs:?}") };
+        assert_eq!((id, run, *found), (&order.id, &order.run, Some(pid)));
+        world.kill(&order.run);
+        over(world, &order.run);
+        assert_eq!(world.next_agent(), []);
+    }
+}
+
 /// Starts a run and waits until it waits to be let go.
 pub fn begin(world: &mut dyn World, script: Script) -> RunId {
     let run = spawn(world, script);
@@ -364,7 +461,18 @@ pub fn over(world: &mut dyn World, run: &RunId) -> Exit {
 /// The next fact is that nothing of the run is left.
 pub fn ended(world: &mut dyn World, run: &RunId) {
     match world.next() {
-        Event::Ended { run: of } if of == *run => {}
+        Event::Ended { run: of, spared } if of == *run && spared.is_empty() => {}
+        other => panic!("{run} should have ended, but {other:?}"),
+    }
+}
+
+/// The next fact is that nothing of the run is left but what is spared; tells how many processes that are.
+pub fn spared(world: &mut dyn World, run: &RunId) -> usize {
+    match world.next() {
+        Event::Ended { run: of, spared } if of == *run => {
+            assert!(spared.iter().all(|spared| spared.pid > 1 && !spared.command.is_empty()), "{spared:?}");
+            spared.len()
+        }
         other => panic!("{run} should have ended, but {other:?}"),
     }
 }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotlight::domain::{RunId, ServiceId, Spawn, SpawnOrder};
+use pilotlight::domain::{RunId, ServiceId, Spawn, SpawnOrder, StopTree};
 use pilotlight::engine::ports::Processes;
 use pilotlight::engine::{Clock, StateDir};
 use pilotlight::process::OsProcesses;
@@ -195,8 +195,8 @@ fn be_an_agent_below_its_service() {
         let mut processes = OsProcesses::new(inbox, StateDir::new(folder.join("state")), clock).unwrap();
         let runs = processes.find_runs().unwrap();
         for run in &runs {
-            processes.ask(&run.run, pilotlight::domain::Signal::Kill);
-            processes.kill(&run.run);
+            processes.ask(&run.run, pilotlight::domain::Signal::Kill, StopTree::All);
+            processes.kill(&run.run, StopTree::All);
         }
         say(&folder, "told", &format!("{} {:?}", runs.len(), facts.recv().await.unwrap()));
     });

@@ -53,6 +53,8 @@ fn what_has_left_session_and_parent_is_found_by_its_marker() {
     let order = world.start(FUGITIVE);
     spawned(world, &order.run);
     world.wait_for_file(&order.run, "fugitive");
+    // The file is there before who has moved it has ended.
+    world.wait_until("only the two are left", || processes_in(&order.spawn.cwd).len() == 2);
     world.let_go(&order.run);
     assert_eq!(exited(world, &order.run), (Exit::Code(0), 1));
     world.ask(&order.run, Signal::Term);

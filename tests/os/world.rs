@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotlight::domain::{Event, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder};
+use pilotlight::domain::{Event, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree};
 use pilotlight::engine::ports::Processes;
 use pilotlight::engine::{Clock, StateDir};
 use pilotlight::process::OsProcesses;
@@ -21,6 +21,9 @@ use crate::helpers;
 
 /// After so long a condition will not come true.
 pub const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Starts a process that moves to a session of its own, and goes on once it has.
+const APART: &str = "mkfifo apart; setsid sh -c 'echo > apart; exec sleep 1000' & read x < apart;";
 
 /// Processes of this machine, and the folder they live in.
 pub struct RealWorld {
@@ -188,6 +191,10 @@ impl World for RealWorld {
             Script::Deaf => sh("trap '' TERM; : > begun; read x < go; exit 0".to_owned()),
             Script::Leaves(code) => sh(format!("sleep 1000 & : > begun; read x < go; exit {code}")),
             Script::LeavesDeaf(code) => sh(format!("trap '' TERM; sleep 1000 & : > begun; read x < go; exit {code}")),
+            Script::MovesApart(code) => sh(format!("{APART} : > begun; read x < go; exit {code}")),
+            Script::LeavesDeafAndApart(code) => {
+                sh(format!("{APART} trap '' TERM; sleep 1000 & : > begun; read x < go; exit {code}"))
+            }
             Script::NoProgram => vec!["no-such-program".to_owned()],
             Script::NoDirectory => vec!["true".to_owned()],
             Script::NotExecutable => vec!["./plain".to_owned()],
@@ -208,11 +215,19 @@ impl World for RealWorld {
     }
 
     fn ask(&mut self, run: &RunId, signal: Signal) {
-        self.within(|processes| processes.ask(run, signal));
+        self.within(|processes| processes.ask(run, signal, StopTree::All));
+    }
+
+    fn ask_group(&mut self, run: &RunId, signal: Signal) {
+        self.within(|processes| processes.ask(run, signal, StopTree::Group));
     }
 
     fn kill(&mut self, run: &RunId) {
-        self.within(|processes| processes.kill(run));
+        self.within(|processes| processes.kill(run, StopTree::All));
+    }
+
+    fn kill_group(&mut self, run: &RunId) {
+        self.within(|processes| processes.kill(run, StopTree::Group));
     }
 
     fn wait_until_begun(&mut self, run: &RunId) {

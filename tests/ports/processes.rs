@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilotlight::domain::{Event, Exit, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder};
+use pilotlight::domain::{Event, Exit, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree};
 use pilotlight::engine::ports::Processes;
 
 use crate::conformance::{Listener, Script, World, spawned};
@@ -52,6 +52,8 @@ impl World for MadeUp {
             Script::Deaf => Behaviour { obeys: None, ..normal },
             Script::Leaves(_) => Behaviour { leaves: 1, ..normal },
             Script::LeavesDeaf(_) => Behaviour { leaves: 1, obeys: None, grouped: false, ..normal },
+            Script::MovesApart(_) => Behaviour { apart: 1, ..normal },
+            Script::LeavesDeafAndApart(_) => Behaviour { apart: 1, leaves: 1, obeys: None, grouped: false, ..normal },
             Script::NoProgram => Behaviour { spawn: Spawning::FailsForGood, ..normal },
             Script::NoDirectory => Behaviour { spawn: Spawning::NoDirectory, ..normal },
             Script::NotExecutable => Behaviour { spawn: Spawning::NotExecutable, ..normal },
@@ -72,11 +74,19 @@ impl World for MadeUp {
     }
 
     fn ask(&mut self, run: &RunId, signal: Signal) {
-        self.made.machine.ask(run, signal);
+        self.made.machine.ask(run, signal, StopTree::All);
+    }
+
+    fn ask_group(&mut self, run: &RunId, signal: Signal) {
+        self.made.machine.ask(run, signal, StopTree::Group);
     }
 
     fn kill(&mut self, run: &RunId) {
-        self.made.machine.kill(run);
+        self.made.machine.kill(run, StopTree::All);
+    }
+
+    fn kill_group(&mut self, run: &RunId) {
+        self.made.machine.kill(run, StopTree::Group);
     }
 
     fn wait_until_begun(&mut self, run: &RunId) {
@@ -86,7 +96,12 @@ impl World for MadeUp {
     fn let_go(&mut self, run: &RunId) {
         let (_, script) = self.scripts.iter().find(|(of, _)| of == run).unwrap();
         let code = match script {
-            Script::Waits(code) | Script::EndsAtOnce(code) | Script::Leaves(code) | Script::LeavesDeaf(code) => *code,
+            Script::Waits(code)
+            | Script::EndsAtOnce(code)
+            | Script::Leaves(code)
+            | Script::LeavesDeaf(code)
+            | Script::MovesApart(code)
+            | Script::LeavesDeafAndApart(code) => *code,
             Script::Deaf | Script::NoProgram | Script::NoDirectory | Script::NotExecutable => 0,
         };
         self.made.machine.end(run, Duration::ZERO, Exit::Code(code));
@@ -98,7 +113,7 @@ impl World for MadeUp {
 
     fn living(&mut self, run: &RunId) -> usize {
         let child = self.made.machine.children.get(run);
-        child.map_or(0, |child| usize::from(child.main) + child.others as usize)
+        child.map_or(0, |child| usize::from(child.main) + child.others as usize + child.apart as usize)
     }
 
     fn taken_port(&mut self) -> u16 {

@@ -72,6 +72,7 @@ pub fn view(name: &str, shown: &str, process: ProcessState, health: HealthState,
         first_cause: None,
         blocked_by: Vec::new(),
         next_try: None,
+        spared: Vec::new(),
         counted: true,
     }
 }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::World;
 use crate::api::OPENAPI;
 use crate::api::router::routes;
-use crate::domain::sample::{NOW, define, exited, healthy, snapshot, waiting, wanted};
+use crate::domain::sample::{NOW, basis, define, exited, healthy, snapshot, waiting, wanted};
 use crate::domain::{self, Accepted, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
 
 fn document() -> Value {
@@ -28,6 +28,16 @@ fn differences(document: &Value, schema: &Value, value: &Value, path: &str, foun
     let schema = resolved(document, schema);
     match value {
         Value::Object(value) => {
+            if let Some(any) = schema.get("additionalProperties") {
+                value
+                    .iter()
+                    .for_each(|(key, value)| differences(document, any, value, &format!("{path}.{key}"), found));
+                return;
+            }
+            // What may be anything is described in words alone.
+            if schema.get("type").is_none() && schema.get("description").is_some() {
+                return;
+            }
             let properties = schema["properties"].as_object().unwrap_or_else(|| panic!("{path} is an object"));
             let documented: BTreeSet<&String> = properties.keys().collect();
             let present: BTreeSet<&String> = value.keys().collect();
@@ -57,6 +67,7 @@ fn picture() -> Snapshot {
     let group = domain::Group { key: "backend".to_owned(), name: "Backend".to_owned(), icon: None };
     Snapshot {
         problems: [domain::Problem::error(&place, "unknown type")].into(),
+        basis: basis("web"),
         groups: [group].into(),
         ..snapshot(vec![
             define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),

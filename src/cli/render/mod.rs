@@ -3,6 +3,7 @@
 //!
 //! Everything that comes from services, files or processes is cleaned before it is shown.
 
+mod config;
 mod events;
 mod graph;
 mod problems;
@@ -12,6 +13,7 @@ mod status;
 mod units;
 mod why;
 
+pub use config::render_config;
 pub use events::render_event;
 pub use graph::render_graph;
 pub(super) use problems::problem_lines;

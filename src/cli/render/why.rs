@@ -29,6 +29,12 @@ pub fn render_why(why: &Why, look: &Look) -> String {
     if let Some(next) = why.next_try {
         let _ = writeln!(out, "It is tried again at {}.", time_and_distance(next, look));
     }
+    if !why.spared.is_empty() {
+        let _ = writeln!(out, "\n{}", paint(BOLD, "Its last run left running, in sessions of their own:"));
+        for left in &why.spared {
+            let _ = writeln!(out, "  pid {}: {}", left.pid, plain_line(&left.command, 200));
+        }
+    }
     if !why.blocked_by.is_empty() {
         let _ = writeln!(out, "\n{}", paint(BOLD, "It waits for:"));
         blockers(&why.id, &why.blocked_by, 1, &mut BTreeSet::new(), &mut out);

@@ -1,8 +1,10 @@
 //! The table of goals and states.
 
+use std::sync::Arc;
+
 use super::*;
 use crate::domain::sample::{define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
-use crate::domain::{Exit, Light, RunId};
+use crate::domain::{Exit, Light, RunId, Step};
 
 /// What is expected, without the words.
 #[derive(Debug, PartialEq, Clone, Copy)]
@@ -162,6 +164,17 @@ fn what_this_version_does_not_run_is_hopeless_and_what_others_run_may_come() {
 fn a_service_that_exited_by_itself_with_success_has_completed() {
     let view = exited(wanted("a", ProcessState::Stopped, Light::Yellow, "exited by itself"), Exit::Code(0));
     assert_eq!(judge(&aim("a", Goal::Completed), &snapshot(vec![view])), Verdict::Reached);
+}
+
+#[test]
+fn patience_has_time_for_steps_and_stop_commands() {
+    let step = |seconds| Arc::new(Step { argv: vec!["make".to_owned()], timeout: Duration::from_secs(seconds) });
+    let view = define(healthy("db", 1), |service| {
+        service.before_start = vec![step(600), step(5)];
+        service.stop.command = Some(vec!["ctl".to_owned()]);
+    });
+    let seconds = |goal| patience(&[aim("db", goal)], &snapshot(vec![view.clone()])).as_secs();
+    assert_eq!((seconds(Goal::Healthy), seconds(Goal::Stopped)), (605 + 60 + 30, 2 * 10 + 30));
 }
 
 #[test]

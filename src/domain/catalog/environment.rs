@@ -15,26 +15,42 @@ use crate::domain::{Node, Place, Value};
 /// The contents of every `env_file`, by absolute path.
 pub(super) type Files = BTreeMap<PathBuf, EnvFile>;
 
-/// The variables of its own; `None` removes one that would be inherited.
-pub(super) type Variables = BTreeMap<String, Option<String>>;
+/// The variables of its own, each with what gives it; `None` removes one that would be inherited.
+pub(super) type Variables<'a> = BTreeMap<String, (Option<String>, Source<'a>)>;
+
+/// What gives a variable.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Source<'a> {
+    /// What is written there.
+    Place(&'a Place),
+    /// The setting of this name.
+    Setting(&'a str),
+    /// This line of an `env_file`.
+    File(&'a Path, u32),
+    /// The service's port.
+    Port,
+    /// The service's base URL.
+    Url,
+}
 
 /// Reads the service's own environment.
-pub(super) fn read(
-    (whole, exposed): (&Whole, &Exposed),
+pub(super) fn read<'a>(
+    (whole, exposed): (&'a Whole, &'a Exposed),
     (names, member): (&mut Names<'_>, usize),
-    fields: &mut Fields<'_>,
-    context: &Context<'_>,
+    fields: &mut Fields<'a>,
+    context: &Context<'a>,
     report: &mut Report,
-) -> Variables {
+) -> Variables<'a> {
     let mut variables = Variables::new();
     own_exports(exposed, names, member, &mut variables);
     written(&whole.type_env, "env", (names, member), &mut variables, report);
     for (path, place) in files_of(fields, context.root, report) {
-        match context.env_files.get(&path) {
-            Some(Ok(lines)) => {
-                variables.extend(lines.iter().map(|(name, value, _)| (name.clone(), Some(value.clone()))));
+        match context.env_files.get_key_value(&path) {
+            Some((file, Ok(lines))) => {
+                let given = |value: &String, line| (Some(value.clone()), Source::File(file, line));
+                variables.extend(lines.iter().map(|(name, value, line)| (name.clone(), given(value, *line))));
             }
-            Some(Err(error)) => report.error(place, format!("the env_file can't be read: {error}")),
+            Some((_, Err(error))) => report.error(place, format!("the env_file can't be read: {error}")),
             // Nobody has looked yet.
             None => {}
         }
@@ -43,7 +59,7 @@ pub(super) fn read(
         if let Some((name, _)) = &setting.env_map
             && let Some(value) = names.setting(member, index)
         {
-            variables.insert(name.to_string(), Some(value.variable()));
+            variables.insert(name.to_string(), (Some(value.variable()), Source::Setting(&setting.key)));
         }
     }
     for key in ["env", "env_overrides"] {
@@ -68,31 +84,31 @@ pub(super) fn files_of<'a>(fields: &mut Fields<'a>, root: &Path, report: &mut Re
 }
 
 /// What the service gives to all services, it has itself, whoever else gives the same to the others.
-fn own_exports(exposed: &Exposed, names: &mut Names<'_>, member: usize, variables: &mut Variables) {
+fn own_exports<'a>(exposed: &'a Exposed, names: &mut Names<'_>, member: usize, variables: &mut Variables<'a>) {
     for (index, setting) in exposed.settings.iter().enumerate() {
         if let Some((name, _)) = &setting.env_export
             && let Some(value) = names.setting(member, index)
         {
-            variables.insert(name.to_string(), Some(value.variable()));
+            variables.insert(name.to_string(), (Some(value.variable()), Source::Setting(&setting.key)));
         }
     }
     if let Some(url) = names.url(member)
         && let Some((name, _)) = &exposed.base_url_env
     {
-        variables.insert(name.to_string(), Some(url));
+        variables.insert(name.to_string(), (Some(url), Source::Url));
     }
     if let Some(port) = names.port(member) {
         let own = exposed.port_env.iter().map(|(name, _)| name.to_string()).chain(["PORT".to_owned()]);
-        variables.extend(own.map(|name| (name, Some(port.to_string()))));
+        variables.extend(own.map(|name| (name, (Some(port.to_string()), Source::Port))));
     }
 }
 
 /// Variables as they are written: text is expanded, `null` removes.
-fn written(
-    node: &Node,
+fn written<'a>(
+    node: &'a Node,
     key: &str,
     (names, member): (&mut Names<'_>, usize),
-    variables: &mut Variables,
+    variables: &mut Variables<'a>,
     report: &mut Report,
 ) {
     if Fields::object(node, key, report).is_none() {
@@ -124,6 +140,6 @@ fn written(
                 continue;
             }
         };
-        variables.insert(name.to_owned(), value);
+        variables.insert(name.to_owned(), (value, Source::Place(place)));
     }
 }

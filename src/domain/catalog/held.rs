@@ -15,7 +15,7 @@ type Lines = Vec<(String, String, u32)>;
 pub(super) struct HeldSurroundings {
     latest: Arc<Surroundings>,
     with_main: Option<(PathBuf, String)>,
-    dotenv: Held<Vec<(String, String)>>,
+    dotenv: Held<Lines>,
     env_files: BTreeMap<PathBuf, Held<Lines>>,
 }
 
@@ -112,7 +112,7 @@ mod tests {
         Arc::new(Surroundings {
             root: PathBuf::from(root),
             python: format!("{root}/python"),
-            dotenv: dotenv.iter().map(|name| ((*name).to_owned(), "1".to_owned())).collect(),
+            dotenv: dotenv.iter().map(|name| ((*name).to_owned(), "1".to_owned(), 1)).collect(),
             env_files: env_file.into_iter().map(|contents| (PathBuf::from("/x.env"), contents)).collect(),
             ..Surroundings::default()
         })

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::findings;
 use super::held::HeldSurroundings;
 use super::in_use::InUse;
+use super::origins::Basis;
 use super::reading::Reading;
 use super::resolve::{Resolution, Resolver, services_of};
 use super::standing::{Chosen, Standings};
@@ -19,7 +20,7 @@ pub struct Ledger {
     standings: Standings,
     surroundings: HeldSurroundings,
     resolver: Resolver,
-    in_use: InUse,
+    in_use: Arc<InUse>,
     /// What is wrong with the latest reading itself.
     problems: Vec<Problem>,
     has_read: bool,
@@ -34,6 +35,8 @@ pub struct Settled {
     /// Whether some source is at present not what is in use (broken, missing for a moment, never read), so that a
     /// service that is absent from the catalog may still be defined.
     pub unsettled: bool,
+    /// What the catalog was made of.
+    pub basis: Arc<Basis>,
 }
 
 impl Ledger {
@@ -55,18 +58,19 @@ impl Ledger {
     pub fn settle(&mut self, now: Moment) -> Settled {
         self.settled = now;
         if !self.has_read {
-            return Settled { resolution: Resolution::default(), unsettled: true };
+            return Settled { unsettled: true, ..Settled::default() };
         }
         let chosen = self.standings.choose(now);
         let surroundings = self.surroundings.choose(now, self.standings.main_is_held());
         let mut resolution = self.resolver.resolve(&chosen.files, &surroundings, &self.in_use);
-        self.in_use = std::mem::take(&mut resolution.in_use);
+        self.in_use = Arc::new(std::mem::take(&mut resolution.in_use));
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));
         resolution.problems.extend(self.problems.iter().cloned());
         let unsettled = chosen.unsettled || !resolution.invalid.is_empty();
         resolution.problems.extend(chosen.problems);
         resolution.problems = findings::arranged(resolution.problems, &chosen.files);
-        Settled { resolution, unsettled }
+        let basis = Basis { files: chosen.files, surroundings, in_use: Arc::clone(&self.in_use) };
+        Settled { resolution, unsettled, basis: Arc::new(basis) }
     }
 }
 
@@ -149,7 +153,7 @@ mod tests {
     fn the_next_deadline_is_the_earliest_of_sources_and_what_surrounds_them() {
         let mut ledger = Ledger::default();
         let mut first = reading(vec![parsed("{}")]);
-        Arc::make_mut(&mut first.surroundings).dotenv = vec![("A".to_owned(), "1".to_owned())];
+        Arc::make_mut(&mut first.surroundings).dotenv = vec![("A".to_owned(), "1".to_owned(), 1)];
         ledger.take(at(0), first);
         ledger.settle(at(0));
         ledger.take(at(500), reading(vec![parsed("{}")]));

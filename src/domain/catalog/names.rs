@@ -26,9 +26,9 @@ pub(super) enum Member<'a> {
 pub(super) struct Names<'a> {
     members: Vec<(&'a ServiceId, Member<'a>)>,
     claims: HashMap<&'a str, Vec<Claim<'a>>>,
-    dotenv: HashMap<&'a str, &'a str>,
+    dotenv: HashMap<&'a str, (&'a str, u32)>,
     environment: &'a BTreeMap<String, String>,
-    known: HashMap<(usize, Quantity), Slot>,
+    known: HashMap<(usize, Quantity), Slot<'a>>,
     open: Vec<(usize, Quantity)>,
     reports: Vec<Report>,
     /// How many loops and endless chains have been reported.
@@ -47,6 +47,32 @@ pub(super) struct Answers {
     asked: Vec<(String, Option<String>)>,
 }
 
+/// What gives the value of a port, a base URL or a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Giver<'a> {
+    /// What is written there.
+    Place(&'a Place),
+    /// The value of this key, which the service or its type has.
+    Key(&'static str),
+    /// The default of this setting.
+    Setting(&'a str),
+    /// A variable of the agent's environment.
+    Environment,
+    /// Nothing: it is so unless something else is said.
+    Default,
+}
+
+/// Who gives a variable to all services.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Sharer<'a> {
+    /// A setting of that name.
+    Setting(&'a str),
+    /// What is written there.
+    Place(&'a Place),
+    /// The `.env` beside the main file, in this line.
+    Dotenv(u32),
+}
+
 /// Something that can have a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Quantity {
@@ -59,10 +85,13 @@ enum Quantity {
 }
 
 #[derive(Clone)]
-enum Slot {
+enum Slot<'a> {
     Open,
-    Known(Option<SettingValue>),
+    Known(Option<Worked<'a>>),
 }
+
+/// A value, and what gives it.
+type Worked<'a> = (SettingValue, Giver<'a>);
 
 /// A service's claim on the name of a variable.
 #[derive(Clone, Copy)]
@@ -90,7 +119,7 @@ impl<'a> Names<'a> {
             reports: members.iter().map(|(id, _)| Report::of(id)).collect(),
             members,
             claims,
-            dotenv: surroundings.dotenv.iter().map(|(name, value)| (&**name, &**value)).collect(),
+            dotenv: surroundings.dotenv.iter().map(|(name, value, line)| (&**name, (&**value, *line))).collect(),
             environment: &surroundings.environment,
             known: HashMap::new(),
             open: Vec::new(),
@@ -112,6 +141,49 @@ impl<'a> Names<'a> {
     /// The value of a member's setting, by its index.
     pub fn setting(&mut self, member: usize, index: usize) -> Option<SettingValue> {
         self.value(member, Quantity::Setting(index))
+    }
+
+    /// What gives a member's port.
+    pub fn giver_of_port(&mut self, member: usize) -> Option<Giver<'a>> {
+        self.worked(member, Quantity::Port).map(|(_, giver)| giver)
+    }
+
+    /// What gives a member's base URL.
+    pub fn giver_of_url(&mut self, member: usize) -> Option<Giver<'a>> {
+        self.worked(member, Quantity::Url).map(|(_, giver)| giver)
+    }
+
+    /// What gives a member's setting, by its index.
+    pub fn giver_of_setting(&mut self, member: usize, index: usize) -> Option<Giver<'a>> {
+        self.worked(member, Quantity::Setting(index)).map(|(_, giver)| giver)
+    }
+
+    /// The last good definition, if that is what a member is.
+    pub fn held(&self, member: usize) -> Option<&'a Held> {
+        match self.members[member].1 {
+            Member::Held(held) => Some(held),
+            Member::Present(_) => None,
+        }
+    }
+
+    /// Who gives the variable `name` to all services.
+    pub fn sharer_of(&mut self, name: &str) -> Option<Sharer<'a>> {
+        for claim in self.claims.get(name).cloned().unwrap_or_default() {
+            if self.value(claim.member, claim.quantity).is_none() {
+                continue;
+            }
+            let (_, what) = self.members[claim.member];
+            return Some(match (claim.quantity, what, claim.place) {
+                (Quantity::Setting(index), Member::Present(exposed), _) => {
+                    Sharer::Setting(&exposed.settings[index].key)
+                }
+                (_, _, Some(place)) => Sharer::Place(place),
+                (_, Member::Held(held), None) => Sharer::Place(&held.service.place),
+                // Every claim of a definition has its place.
+                (_, Member::Present(_), None) => continue,
+            });
+        }
+        self.dotenv.get(name).map(|(_, line)| Sharer::Dotenv(*line))
     }
 
     /// The port that an entry of a member's `ports` comes to, by its index.
@@ -146,7 +218,7 @@ impl<'a> Names<'a> {
     /// All exports with `.env` below them. Says of each export that loses against another's that it does.
     pub fn shared(&mut self) -> BTreeMap<String, String> {
         let mut shared: BTreeMap<String, String> =
-            self.dotenv.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+            self.dotenv.iter().map(|(name, (value, _))| ((*name).to_owned(), (*value).to_owned())).collect();
         let mut names: Vec<_> = self.claims.keys().copied().collect();
         names.sort_unstable();
         for name in names {
@@ -252,13 +324,13 @@ impl<'a> Names<'a> {
             }
             at += 1;
         }
-        self.dotenv.get(name).map(|value| (*value).to_owned()).or_else(|| self.environment.get(name).cloned())
+        self.dotenv.get(name).map(|(value, _)| (*value).to_owned()).or_else(|| self.environment.get(name).cloned())
     }
 
     /// Works out a quantity, or remembers it.
     fn value(&mut self, member: usize, quantity: Quantity) -> Option<SettingValue> {
         match self.known.get(&(member, quantity)) {
-            Some(Slot::Known(value)) => return value.clone(),
+            Some(Slot::Known(worked)) => return worked.as_ref().map(|(value, _)| value.clone()),
             Some(Slot::Open) => {
                 self.report_loop(member, quantity);
                 return None;
@@ -284,13 +356,15 @@ impl<'a> Names<'a> {
         self.known.insert((member, quantity), Slot::Open);
         self.open.push((member, quantity));
         let mut report = std::mem::take(&mut self.reports[member]);
-        let value = match quantity {
+        let worked = match quantity {
             Quantity::Port => self.work_out_port(member, exposed, &mut report),
             Quantity::Url => self.work_out_url(member, exposed, &mut report),
             Quantity::Setting(index) => self.work_out_setting(member, exposed, index, &mut report),
             Quantity::Listed(index) => {
                 let listed = &exposed.ports[index];
-                self.inherited_port(listed.env.as_ref(), &mut report).or(listed.default_port).map(of_port)
+                let port = self.inherited_port(listed.env.as_ref(), &mut report);
+                let default = || Some((of_port(listed.default_port?), Giver::Key("ports")));
+                port.map(|port| (of_port(port), Giver::Environment)).or_else(default)
             }
             Quantity::Held(_) => None,
         };
@@ -298,69 +372,85 @@ impl<'a> Names<'a> {
         let meanwhile = std::mem::replace(&mut self.reports[member], report);
         meanwhile.problems.into_iter().for_each(|problem| self.reports[member].push(problem));
         self.open.pop();
-        self.known.insert((member, quantity), Slot::Known(value.clone()));
+        let value = worked.as_ref().map(|(value, _)| value.clone());
+        self.known.insert((member, quantity), Slot::Known(worked));
         value
     }
 
-    fn work_out_port(&mut self, member: usize, exposed: &Exposed, report: &mut Report) -> Option<SettingValue> {
+    fn work_out_port(&mut self, member: usize, exposed: &'a Exposed, report: &mut Report) -> Option<Worked<'a>> {
         if let Some(node) = exposed.given("port")
             && let Some(value) = self.given(member, node, "values.port", report)
         {
-            return port_in(&value, &node.place, "values.port", report);
+            return Some((port_in(&value, &node.place, "values.port", report)?, Giver::Place(&node.place)));
         }
         if let Some(port) = self.inherited_port(exposed.port_env.as_ref(), report) {
-            return Some(of_port(port));
+            return Some((of_port(port), Giver::Environment));
         }
         if let Some(node) = exposed.setting("port").and_then(|setting| setting.default.as_ref())
             && let Some(value) = SettingValue::of(node, ",", &mut |text| Some(text.to_owned()))
         {
-            return port_in(&value, &node.place, "the default of the setting \"port\"", report);
+            let port = port_in(&value, &node.place, "the default of the setting \"port\"", report)?;
+            return Some((port, Giver::Setting("port")));
         }
-        exposed.default_port.map(of_port)
+        Some((of_port(exposed.default_port?), Giver::Key("default_port")))
     }
 
-    fn work_out_url(&mut self, member: usize, exposed: &Exposed, report: &mut Report) -> Option<SettingValue> {
+    fn work_out_url(&mut self, member: usize, exposed: &'a Exposed, report: &mut Report) -> Option<Worked<'a>> {
         if let Some(node) = exposed.given("base_url")
             && let Some(value) = self.given(member, node, "values.base_url", report)
         {
-            return Some(value);
+            return Some((value, Giver::Place(&node.place)));
         }
         if let Some(node) = exposed.setting("base_url").and_then(|setting| setting.default.as_ref())
             && let Some(value) = SettingValue::of(node, ",", &mut |text| Some(text.to_owned()))
         {
-            return Some(value);
+            return Some((value, Giver::Setting("base_url")));
         }
         if let Some((text, place)) = &exposed.base_url {
             let expanded = self.expanded(member, text, true);
             let url = expanded.map_err(|failure| explain(&failure, place, "base_url", report)).ok()?;
-            return (!url.is_empty()).then_some(SettingValue::Text(url));
+            return (!url.is_empty()).then_some((SettingValue::Text(url), Giver::Key("base_url")));
         }
         let port = self.value(member, Quantity::Port)?.variable();
-        Some(SettingValue::Text(format!("http://localhost:{port}")))
+        Some((SettingValue::Text(format!("http://localhost:{port}")), Giver::Default))
     }
 
     fn work_out_setting(
         &mut self,
         member: usize,
-        exposed: &Exposed,
+        exposed: &'a Exposed,
         index: usize,
         report: &mut Report,
-    ) -> Option<SettingValue> {
+    ) -> Option<Worked<'a>> {
         let setting = &exposed.settings[index];
         let effective = match &*setting.key {
-            "port" => self.value(member, Quantity::Port),
-            "base_url" => self.value(member, Quantity::Url),
+            "port" => Some(Quantity::Port),
+            "base_url" => Some(Quantity::Url),
             _ => None,
         };
-        if effective.is_some() {
-            return effective;
+        if let Some(effective) = effective.and_then(|effective| self.worked(member, effective)) {
+            return Some(effective);
         }
         match exposed.given(&setting.key) {
             Some(node) => {
                 let mut text_of = |text: &str| self.expand(member, text, (&node.place, &setting.key), report);
-                SettingValue::of(node, &setting.separator, &mut text_of)
+                let value = SettingValue::of(node, &setting.separator, &mut text_of)?;
+                Some((value, Giver::Place(&node.place)))
             }
-            None => SettingValue::of(setting.default.as_ref()?, &setting.separator, &mut |text| Some(text.to_owned())),
+            None => {
+                let default = setting.default.as_ref()?;
+                let value = SettingValue::of(default, &setting.separator, &mut |text| Some(text.to_owned()))?;
+                Some((value, Giver::Setting(&setting.key)))
+            }
+        }
+    }
+
+    /// A quantity with what gives it; that of a last good definition is not known any more.
+    fn worked(&mut self, member: usize, quantity: Quantity) -> Option<Worked<'a>> {
+        self.value(member, quantity)?;
+        match self.known.get(&(member, quantity)) {
+            Some(Slot::Known(worked)) => worked.clone(),
+            Some(Slot::Open) | None => None,
         }
     }
 

@@ -91,9 +91,9 @@ pub(super) struct Context<'s> {
 }
 
 /// Reads the service; with an error in `report`, what comes out is not to be used.
-pub(super) fn read(
-    context: &Context<'_>,
-    (whole, exposed): (&Whole, &Exposed),
+pub(super) fn read<'a>(
+    context: &Context<'a>,
+    (whole, exposed): (&'a Whole, &'a Exposed),
     (names, member): (&mut Names<'_>, usize),
     report: &mut Report,
 ) -> Service {
@@ -116,7 +116,7 @@ pub(super) fn read(
         (Some(_) | None, false) => Kind::Process(Arc::new(Spawn {
             argv: argv::read((whole, exposed), (&mut *names, member), &mut fields, context, report),
             cwd,
-            env,
+            env: env.into_iter().map(|(name, (value, _))| (name, value)).collect(),
             shared_env: Arc::clone(context.shared),
         })),
     };

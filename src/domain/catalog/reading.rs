@@ -72,8 +72,8 @@ pub struct Surroundings {
     pub root: PathBuf,
     /// What `{python}` stands for.
     pub python: String,
-    /// The variables of `.env` beside the main file.
-    pub dotenv: Vec<(String, String)>,
+    /// The variables of `.env` beside the main file, with the line of each.
+    pub dotenv: Vec<(String, String, u32)>,
     /// The environment that is inherited.
     pub environment: BTreeMap<String, String>,
     /// Each file that an `env_file` names, by absolute path.

@@ -7,17 +7,18 @@ use std::sync::Arc;
 
 use super::agent;
 use super::draft::{self, Draft, Places};
-use super::fields::{text, texts, unsupported};
+use super::fields::text;
 use super::findings;
 use super::groups::Groups;
 use super::in_use::{Held, InUse};
+use super::includes;
 use super::memo::Memo;
 use super::reading::{Content, Role, SourceFile, Surroundings};
 use super::report::{Report, did_you_mean, quoted};
 use super::rounds::{Outcome, put_together};
 use super::shapes::{self, RawService, Source};
 use super::types::Types;
-use crate::domain::{AgentSettings, Catalog, Node, Place, Problem, ServiceId, Value};
+use crate::domain::{AgentSettings, Catalog, Node, Problem, ServiceId, Value};
 
 /// What came of all sources.
 #[derive(Clone, Debug, Default)]
@@ -101,7 +102,7 @@ impl Resolver {
     }
 
     /// A draft of each service, in the order of their definitions.
-    fn drafts(
+    pub(super) fn drafts(
         &mut self,
         sources: &[(&SourceFile, Source<'_>)],
         places: Places<'_>,
@@ -177,15 +178,6 @@ fn names_env_files(files: &[SourceFile]) -> bool {
     false
 }
 
-/// The globs of a source's `include`, each with its place; nothing follows them yet, and the key is reported as
-/// without effect.
-pub fn includes_of(file: &SourceFile) -> Vec<(String, Place)> {
-    let source = shapes::read(file, &mut Report::default());
-    let Some(include) = source.include else { return Vec::new() };
-    let globs = texts(&include.node, "include", &mut Report::default());
-    globs.into_iter().map(|(glob, place)| (glob.to_owned(), place.clone())).collect()
-}
-
 /// Without `.`; `..` stays, because what it leads to is the file system's to say.
 fn clean(path: &Path) -> PathBuf {
     path.components().collect()
@@ -208,7 +200,7 @@ fn top_level(sources: &[(&SourceFile, Source<'_>)], in_use: &InUse, report: &mut
             (_, None) => {}
         }
         if let Some(entry) = source.include {
-            unsupported(&entry.key_place, "include", report);
+            includes::read(&entry.node, report);
         }
     }
     agent

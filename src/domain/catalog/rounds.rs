@@ -42,6 +42,21 @@ pub(super) fn put_together(
     rounds.conclude(last)
 }
 
+/// The names of all services put together like this, and which of their members the draft number `at` is; `None` if
+/// nothing of it is in use.
+pub(super) fn names_for<'r>(
+    (drafts, defined): (&'r [Arc<Draft>], &'r BTreeSet<&'r ServiceId>),
+    places: Places<'r>,
+    in_use: &'r InUse,
+    at: usize,
+) -> Option<(Names<'r>, usize)> {
+    let memo = &mut Memo::default();
+    let mut rounds = Rounds { drafts, defined, places, in_use, memo, problems: Vec::new(), state: Vec::new() };
+    rounds.until_nothing_is_wrong();
+    let (members, index) = rounds.members();
+    Some((Names::of(members, places.surroundings), index[at]?))
+}
+
 /// What is in use of a service.
 #[derive(Clone, Copy)]
 enum State<'a> {
@@ -50,12 +65,12 @@ enum State<'a> {
     Gone,
 }
 
-struct Rounds<'r> {
+struct Rounds<'r, 'm> {
     drafts: &'r [Arc<Draft>],
     defined: &'r BTreeSet<&'r ServiceId>,
     places: Places<'r>,
     in_use: &'r InUse,
-    memo: &'r mut Memo,
+    memo: &'m mut Memo,
     /// What is wrong with everything that will not be looked at again.
     problems: Vec<Problem>,
     state: Vec<State<'r>>,
@@ -68,7 +83,7 @@ struct Round {
     shared: Shared,
 }
 
-impl<'r> Rounds<'r> {
+impl<'r> Rounds<'r, '_> {
     fn until_nothing_is_wrong(&mut self) -> Round {
         self.state = self.drafts.iter().map(|draft| self.before_the_first(draft)).collect();
         loop {
@@ -98,11 +113,11 @@ impl<'r> Rounds<'r> {
         self.in_use.services.get(id)
     }
 
-    fn round(&mut self) -> Round {
-        let (drafts, places) = (self.drafts, self.places);
-        let mut members = Vec::with_capacity(drafts.len());
-        let mut index = vec![None; drafts.len()];
-        for (at, draft) in drafts.iter().enumerate() {
+    /// Whoever is in use, and for each draft which of them it is.
+    fn members(&self) -> (Vec<(&'r ServiceId, Member<'r>)>, Vec<Option<usize>>) {
+        let mut members = Vec::with_capacity(self.drafts.len());
+        let mut index = vec![None; self.drafts.len()];
+        for (at, draft) in self.drafts.iter().enumerate() {
             let member = match self.state[at] {
                 State::Present => Member::Present(&draft.exposed),
                 State::Held(held) => Member::Held(held),
@@ -111,6 +126,12 @@ impl<'r> Rounds<'r> {
             index[at] = Some(members.len());
             members.push((&draft.id, member));
         }
+        (members, index)
+    }
+
+    fn round(&mut self) -> Round {
+        let (drafts, places) = (self.drafts, self.places);
+        let (members, index) = self.members();
         let mut names = Names::of(members, places.surroundings);
         let shared: Shared = Arc::new(names.shared());
         let mut services = Vec::with_capacity(drafts.len());
@@ -178,13 +199,9 @@ fn failed(problems: &[Problem]) -> bool {
     problems.iter().any(|problem| problem.severity == Severity::Error)
 }
 
-fn make(draft: &Draft, (names, member): (&mut Names<'_>, usize), places: Places<'_>, shared: &Shared) -> Made {
-    names.begin_answers();
-    let mut report = Report::of(&draft.id);
-    report.problems.clone_from(&draft.problems);
-    let port = names.port(member);
-    let whole = draft.whole(PortSlot::Known(port), places, &mut report);
-    let context = Context {
+/// What the service of `draft` is read against.
+pub(super) fn context<'a>(draft: &'a Draft, places: Places<'a>, shared: &'a Shared) -> Context<'a> {
+    Context {
         id: &draft.id,
         place: &draft.place,
         type_name: &draft.type_name,
@@ -193,7 +210,16 @@ fn make(draft: &Draft, (names, member): (&mut Names<'_>, usize), places: Places<
         root: &places.surroundings.root,
         env_files: &places.surroundings.env_files,
         shared,
-    };
+    }
+}
+
+fn make(draft: &Draft, (names, member): (&mut Names<'_>, usize), places: Places<'_>, shared: &Shared) -> Made {
+    names.begin_answers();
+    let mut report = Report::of(&draft.id);
+    report.problems.clone_from(&draft.problems);
+    let port = names.port(member);
+    let whole = draft.whole(PortSlot::Known(port), places, &mut report);
+    let context = context(draft, places, shared);
     let service = read_service::read(&context, (&whole, &draft.exposed), (&mut *names, member), &mut report);
     let needs = read_service::dependencies(&mut Fields::of(&whole.node), &mut Report::default());
     let needs = needs.into_iter().map(|(need, place)| (need.id, place.clone())).collect();

@@ -115,10 +115,16 @@ struct Reader<'a, 'r> {
 impl<'a> Reader<'a, '_> {
     fn object(&mut self, node: &'a Node, entries: &'a [Entry]) {
         let has = |key: &str| present(node, key).is_some();
-        if LISTS.iter().any(|(key, _)| has(key)) || has("service_groups") {
+        if self.is_package() {
+            // The rest of it is not ours to judge; most packages are no service at all.
+            let service = present(node, "pixsim").and_then(|pixsim| present(pixsim, "service"));
+            let service = service.or_else(|| present(node, "service").filter(|service| !service.entries().is_empty()));
+            if let Some(service) = service {
+                self.own_folder(service);
+            }
+        } else if LISTS.iter().any(|(key, _)| has(key)) || has("service_groups") {
             self.catalog(node, entries);
         } else if let Some(pixsim) = present(node, "pixsim") {
-            // A `package.json`: the rest of it is not ours to judge.
             if let Some(service) = present(pixsim, "service") {
                 self.own_folder(service);
             }
@@ -137,10 +143,14 @@ impl<'a> Reader<'a, '_> {
         self.own_folder(service);
         let mut fields = Fields::of(node);
         fields.accept(["service", "version", "description", "$schema"]);
-        // Other files that hold a `service` are full of keys that mean nothing here.
-        if self.file.path.file_name().is_none_or(|name| name != "package.json") {
-            fields.finish(self.report);
-        }
+        fields.finish(self.report);
+    }
+
+    /// Whether it is the manifest of a package, which may define a service besides.
+    fn is_package(&self) -> bool {
+        let name = self.file.path.file_name().map(|name| name.as_encoded_bytes());
+        self.file.role == Role::Include
+            && name.is_some_and(|name| name == b"package.json" || name.ends_with(b".package.json"))
     }
 
     fn own_folder(&mut self, service: &'a Node) {

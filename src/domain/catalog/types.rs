@@ -3,7 +3,7 @@
 //! The built-in ones are data of the same form. What a template's placeholders become is `template`'s business.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 
 use indexmap::IndexMap;
 
@@ -52,10 +52,15 @@ impl<'a> Types<'a> {
 
     /// The templates that `name` stands for, the strongest first; empty if there is no such type.
     pub fn layers(&self, name: &str) -> Vec<&'a Node> {
+        self.rests_on(name).into_iter().map(|entry| &entry.node).collect()
+    }
+
+    /// The types that `name` stands for, the strongest first; empty if there is no such type.
+    pub fn rests_on(&self, name: &str) -> Vec<&'a Entry> {
         let mut layers = Vec::new();
         let mut next = self.by_name.get(name).copied();
         while let Some(entry) = next {
-            layers.push(&entry.node);
+            layers.push(entry);
             next = base_of(entry).and_then(|base| self.by_name.get(base).copied());
         }
         layers
@@ -136,10 +141,18 @@ fn built_in() -> &'static [Entry] {
     static TYPES: OnceLock<Node> = OnceLock::new();
     TYPES
         .get_or_init(|| {
-            let file: Arc<str> = "built-in types".into();
             // The text is part of the program, and a test reads it.
             let parsed = serde_json::from_str(include_str!("types.json")).unwrap_or(serde_json::Value::Null);
-            node_of(&parsed, &Place::whole(&file))
+            let all = Place::whole(&"built-in types".into());
+            let mut types = node_of(&parsed, &all);
+            if let Value::Map(entries) = &mut types.value {
+                // Each type is the place of what stands in it.
+                for entry in entries {
+                    let place = Place::whole(&format!("type {}", entry.key).into());
+                    entry.node = node_of(parsed.get(&*entry.key).unwrap_or(&serde_json::Value::Null), &place);
+                }
+            }
+            types
         })
         .entries()
 }

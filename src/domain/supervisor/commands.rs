@@ -258,7 +258,9 @@ fn run_of(unit: &Unit) -> Option<RunId> {
     match &unit.phase {
         Phase::Up(life) => Some(life.run.clone()),
         Phase::Stopping(ending) => Some(ending.run.clone()),
-        Phase::Spawning(..)
+        Phase::Spawning(_)
+        | Phase::Preparing(_)
+        | Phase::Prepared(_)
         | Phase::Idle
         | Phase::Rested
         | Phase::Completed

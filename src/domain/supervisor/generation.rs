@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Supervisor;
-use super::phase::{Input, Phase};
+use super::phase::{Input, Phase, Sequel};
 use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
-use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, RunId, ServiceId, Shutdown, Signal};
+use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, StopTree};
 
 /// How long a run that no definition knows may take to end when asked.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
@@ -18,6 +18,7 @@ impl Supervisor {
     pub(super) fn settle(&mut self, now: Moment, cause: &str) {
         let settled = self.ledger.settle(now);
         let catalog = settled.resolution.catalog;
+        self.basis = settled.basis;
         if *self.problems != *settled.resolution.problems {
             self.problems = settled.resolution.problems.into();
             self.replan = true;
@@ -40,6 +41,9 @@ impl Supervisor {
                     let returns = unit.removed;
                     let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
                     unit.define(service);
+                    if let Phase::Up(life) = &mut unit.phase {
+                        life.meter.limit_to(service.limits.memory, now);
+                    }
                     if returns || redefined.is_some_and(|(_, diff)| diff.deserves_a_new_try()) {
                         unit.renew(redefined.is_some_and(|(_, diff)| !diff.restart.is_empty()));
                     }
@@ -135,6 +139,8 @@ impl Supervisor {
             let needed_by = self.fleet.direct_dependents(&id).next().cloned();
             let known = self.fleet.units.get_mut(&id).filter(|unit| matches!(unit.service.kind, Kind::Process(_)));
             match known {
+                // A step or a stop command of an agent that is no more has nobody who goes on from there.
+                _ if found.run.part() != Part::Main => self.strays.end(now, found, &mut self.effects),
                 Some(unit) if !unit.is_live() => {
                     let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
                     unit.adopt(now, &found, &mut orders);
@@ -175,16 +181,19 @@ impl Unit {
     /// A changed definition starts anew what had failed, and what had completed if it would be spawned differently.
     fn renew(&mut self, spawns_differently: bool) {
         match &mut self.phase {
-            Phase::Failed(_) | Phase::Backoff(_) => self.start_afresh(),
+            Phase::Failed(_) | Phase::Backoff(_) | Phase::Prepared(_) => self.start_afresh(),
             Phase::Completed | Phase::Rested if spawns_differently => self.start_afresh(),
             // What is only looked at is looked at anew.
             Phase::Watching(..) | Phase::Foreign(_) if spawns_differently => self.phase = Phase::Idle,
             // How a run of the old definition ends says nothing about the new one.
             Phase::Stopping(ending) if spawns_differently => ending.asked = true,
+            // Nor does how a step has failed.
+            Phase::Stopping(ending) if matches!(ending.sequel, Sequel::NoStart(_)) => ending.asked = true,
             Phase::Idle
             | Phase::Completed
             | Phase::Rested
-            | Phase::Spawning(..)
+            | Phase::Spawning(_)
+            | Phase::Preparing(_)
             | Phase::Up(_)
             | Phase::Stopping(_)
             | Phase::Foreign(_)
@@ -228,7 +237,7 @@ impl Strays {
     }
 
     fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term });
+        effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term, tree: StopTree::All });
         self.ending.push(Stray {
             id: found.id,
             run: found.run,
@@ -298,7 +307,7 @@ impl Strays {
         for stray in self.ending.iter_mut().filter(|stray| stray.deadline <= now) {
             stray.is_killed = true;
             stray.deadline = now + STRAY_PATIENCE;
-            effects.push(Effect::Kill { run: stray.run.clone() });
+            effects.push(Effect::Kill { run: stray.run.clone(), tree: StopTree::All });
         }
     }
 

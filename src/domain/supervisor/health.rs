@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::{HealthState, Moment, Outcome, Probe};
+use crate::domain::{Check, HealthState, Moment, Outcome, Probe};
 
 /// The pace while a service starts or fails, unless its own is faster.
 const DENSE: Duration = Duration::from_millis(250);
@@ -21,6 +21,8 @@ pub struct Board {
     grace_until: Moment,
     /// Since when all probes have been passing.
     healthy_since: Option<Moment>,
+    /// The longest that they had been before, in this run.
+    healthy_before: Duration,
     /// Whether the run has ever been healthy, or its grace is over.
     settled: bool,
     /// What is shown until the probes have been judged.
@@ -33,7 +35,7 @@ pub struct Board {
 #[derive(Clone, Debug, PartialEq)]
 struct Lane {
     probe: Arc<Probe>,
-    /// When it is due; `None` while an answer is awaited.
+    /// When it is due; `None` while an answer is awaited, and once it is done.
     due: Option<Moment>,
     passes: u32,
     failures: u32,
@@ -49,7 +51,17 @@ impl Board {
         let lanes = probes.iter().map(|probe| Lane::new(probe, now)).collect::<Vec<_>>();
         let healthy_since = lanes.is_empty().then_some(now);
         let settled = lanes.is_empty();
-        Self { lanes, base: 0, started, grace_until: started + grace, healthy_since, settled, initial, phase }
+        Self {
+            lanes,
+            base: 0,
+            started,
+            grace_until: started + grace,
+            healthy_since,
+            healthy_before: Duration::ZERO,
+            settled,
+            initial,
+            phase,
+        }
     }
 
     /// Takes over other probes for the same run; what is unchanged keeps its verdict.
@@ -62,7 +74,7 @@ impl Board {
                 // An answer that is awaited comes under the old number: it is asked anew.
                 Some(at) => {
                     let mut lane = old.swap_remove(at);
-                    lane.due = Some(now);
+                    lane.due = (!lane.is_done()).then_some(now);
                     lane
                 }
                 None => Lane::new(probe, now),
@@ -102,7 +114,8 @@ impl Board {
         let Some(index) = index.checked_sub(self.base) else { return false };
         let before = self.state(now);
         let in_grace = !self.settled && now < self.grace_until;
-        let Some(lane) = self.lanes.get_mut(index).filter(|lane| lane.due.is_none()) else { return false };
+        let awaits = |lane: &&mut Lane| lane.due.is_none() && !lane.is_done();
+        let Some(lane) = self.lanes.get_mut(index).filter(awaits) else { return false };
         let verdict_before = lane.verdict.clone();
         lane.count(outcome, in_grace);
         let failing = lane.failures > 0;
@@ -146,9 +159,10 @@ impl Board {
         self.initial
     }
 
-    /// How long all probes have been passing.
+    /// The longest that all probes have been passing.
     pub fn healthy_for(&self, now: Moment) -> Duration {
-        self.healthy_since.map_or(Duration::ZERO, |since| now.since(since))
+        let present = self.healthy_since.map_or(Duration::ZERO, |since| now.since(since));
+        present.max(self.healthy_before)
     }
 
     /// What the worst probe said last, if it was not a plain pass.
@@ -167,7 +181,10 @@ impl Board {
         let healthy = self.lanes.iter().all(Lane::is_healthy);
         match (healthy, self.healthy_since) {
             (true, None) => self.healthy_since = Some(now),
-            (false, Some(_)) => self.healthy_since = None,
+            (false, Some(since)) => {
+                self.healthy_before = self.healthy_before.max(now.since(since));
+                self.healthy_since = None;
+            }
             (true, Some(_)) | (false, None) => {}
         }
         self.settled |= healthy;
@@ -183,6 +200,11 @@ impl Lane {
         Self { probe: Arc::clone(probe), due: Some(now), passes: 0, failures: 0, verdict: None, steady: false }
     }
 
+    /// Whether it counts for readiness only, and has passed: then it is asked no more in this run.
+    fn is_done(&self) -> bool {
+        matches!(self.probe.check, Check::Log { .. }) && self.is_healthy()
+    }
+
     /// Healthy until enough failures say otherwise.
     fn is_healthy(&self) -> bool {
         matches!(self.verdict, Some(Outcome::Pass | Outcome::Degraded(_)))
@@ -193,7 +215,8 @@ impl Lane {
             Outcome::Pass | Outcome::Degraded(_) => {
                 self.failures = 0;
                 self.passes = self.passes.saturating_add(1);
-                if self.passes >= self.probe.healthy_after || self.is_healthy() {
+                let is_once = matches!(self.probe.check, Check::Log { .. });
+                if self.passes >= self.probe.healthy_after || is_once || self.is_healthy() {
                     self.verdict = Some(outcome);
                 }
             }
@@ -209,6 +232,9 @@ impl Lane {
     }
 
     fn schedule(&mut self, now: Moment, dense: bool, phase: u64) {
+        if self.is_done() {
+            return;
+        }
         let interval = self.probe.interval;
         let dense = dense || self.passes < self.probe.healthy_after;
         let pause = if dense {
@@ -314,6 +340,22 @@ mod tests {
         let fast = Probe { interval: Duration::from_millis(100), ..probe() };
         let (_, pauses, _) = play(fast, &[fail()]);
         assert_eq!(pauses, [Duration::from_millis(100)]);
+    }
+
+    #[test]
+    fn a_line_that_has_come_once_is_never_asked_for_again() {
+        let log = Probe { check: Check::Log { pattern: "ready".to_owned() }, healthy_after: 9, ..probe() };
+        let mut board = Board::new(&[Arc::new(log.clone())], at(0), at(0), HealthState::Starting, 0);
+        assert_eq!(board.take_due(at(0)).len(), 1);
+        board.answer(at(1), 0, fail());
+        assert_eq!((board.state(at(1)), board.next_deadline()), (HealthState::Starting, Some(at(251))));
+        assert_eq!(board.take_due(at(251)).len(), 1);
+        board.answer(at(252), 0, Outcome::Pass);
+        assert_eq!((board.state(at(252)), board.next_deadline()), (HealthState::Healthy, None));
+        assert!(!board.answer(at(253), 0, fail()), "nothing was asked");
+        board.forgive(at(254));
+        board.replace(&[Arc::new(log), Arc::new(probe())], at(255));
+        assert_eq!(board.take_due(at(255)).into_iter().map(|(index, _)| index).collect::<Vec<_>>(), [2]);
     }
 
     #[test]

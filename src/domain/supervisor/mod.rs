@@ -8,13 +8,16 @@ mod commands;
 mod fleet;
 mod generation;
 mod health;
+mod meter;
 mod notices;
 mod phase;
 mod plan;
 mod quiet;
 mod restart;
+mod start;
 #[cfg(test)]
 mod states;
+mod stop;
 mod touched;
 mod unit;
 mod verdict;
@@ -27,14 +30,14 @@ use std::sync::Arc;
 use self::fleet::Fleet;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
-use self::phase::{Input, Phase};
+use self::phase::{CommandFact, Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
 use self::touched::{Follows, Touched};
 use self::unit::Orders;
-use super::catalog::Ledger;
+use super::catalog::{Basis, Ledger};
 use super::{
-    Accepted, Catalog, Command, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Problem, RunId, RunIds,
-    ServiceId, Severity, Shutdown, Snapshot,
+    Accepted, Catalog, Command, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId,
+    RunIds, ServiceId, Severity, Shutdown, Snapshot,
 };
 
 /// Everything that is known, and what follows from it.
@@ -45,6 +48,7 @@ pub struct Supervisor {
     catalog: Catalog,
     generation: u64,
     problems: Arc<[Problem]>,
+    basis: Arc<Basis>,
     /// Whose log can't be kept within its bounds, and why.
     troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
@@ -81,6 +85,7 @@ impl Supervisor {
             catalog: Catalog::default(),
             generation: 0,
             problems: Arc::new([]),
+            basis: Arc::default(),
             troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
@@ -131,11 +136,11 @@ impl Supervisor {
                     self.step(now, &run, Input::Exited { exit, left });
                 }
             }
-            Event::Ended { run } => {
+            Event::Ended { run, spared } => {
                 if self.strays.exited(&run, 0) {
                     self.replan = true;
                 } else {
-                    self.step(now, &run, Input::Ended);
+                    self.step(now, &run, Input::Ended(spared));
                 }
             }
             Event::KillFailed { run, pids } => {
@@ -143,6 +148,7 @@ impl Supervisor {
                 self.step(now, &run, Input::KillFailed(pids));
             }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
+            Event::Measured { run, memory } => self.step(now, &run, Input::Measured(memory)),
             Event::LogTroubled { id, trouble } => {
                 match trouble {
                     Some(trouble) => self.troubles.insert(id, trouble),
@@ -224,8 +230,14 @@ impl Supervisor {
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
         let concerned = self.fleet.units.iter().find(|(_, unit)| unit.phase.concerns(run)).map(|(id, _)| id.clone());
-        if let Some(id) = concerned {
-            self.step_unit(now, &id, input);
+        let Some(id) = concerned else { return };
+        match run.part() {
+            Part::Main | Part::Step => self.step_unit(now, &id, input),
+            Part::StopCommand => {
+                if let Some(fact) = CommandFact::of(input) {
+                    self.step_unit(now, &id, Input::StopCommand(fact));
+                }
+            }
         }
     }
 
@@ -283,14 +295,11 @@ impl Supervisor {
         let wait = wait.into_iter().map(name).collect::<Vec<_>>();
         let start = start.into_iter().map(name).collect::<Vec<_>>();
         for id in stop {
-            self.step_unit(now, &id, Input::Stop);
+            let by = self.ids.fresh();
+            self.step_unit(now, &id, Input::Stop(by));
         }
         for id in wait {
-            if let Some(unit) = self.fleet.units.get_mut(&id).filter(|unit| unit.phase != Phase::Idle) {
-                unit.phase = Phase::Idle;
-                self.deadlines.set(&id, None);
-                self.dirty.insert(id);
-            }
+            self.step_unit(now, &id, Input::Wait);
         }
         if self.closing.is_none() {
             for id in start {
@@ -374,6 +383,7 @@ impl Supervisor {
                 self.catalog.groups.as_slice().into()
             },
             services: services.into(),
+            basis: Arc::clone(&self.basis),
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
         }
@@ -401,9 +411,11 @@ impl Supervisor {
             || stray
             || self.fleet.units.values().any(|unit| match unit.phase {
                 // Whoever is about to be spawned is waited for, so that its record is complete.
-                Phase::Spawning(..) => true,
-                Phase::Up(_) | Phase::Stopping(_) => stops && !is_beyond_us(unit),
+                Phase::Spawning(_) => true,
+                // A step that is left is ended by the next agent, which begins with it anew.
+                Phase::Preparing(_) | Phase::Up(_) | Phase::Stopping(_) => stops && !is_beyond_us(unit),
                 Phase::Idle
+                | Phase::Prepared(_)
                 | Phase::Rested
                 | Phase::Completed
                 | Phase::Failed(_)

@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Board;
-use crate::domain::{Exit, Moment, Outcome, PortHolder, RunId, Spawn};
+use super::meter::Meter;
+use crate::domain::text;
+use crate::domain::{Exit, Moment, Outcome, Part, PortHolder, RunId, Spared, Spawn, Step};
 
 /// Where a service's process is.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,8 +21,12 @@ pub enum Phase {
     Failed(String),
     /// It ended and is tried again then.
     Backoff(Moment),
-    /// It has been ordered; with the stranger that had its port when it was last tried.
-    Spawning(RunId, Arc<Spawn>, Option<Box<Stranger>>),
+    /// A process has been ordered: itself, or a step before.
+    Spawning(Box<Attempt>),
+    /// A step before its start lives.
+    Preparing(Box<Preparing>),
+    /// A step has succeeded, and what follows it has not been ordered yet.
+    Prepared(Box<Attempt>),
     /// It lives.
     Up(Box<Life>),
     /// It is ending.
@@ -29,6 +35,50 @@ pub enum Phase {
     Foreign(Box<Stranger>),
     /// It is not ours to run: it is only looked at.
     Watching(RunId, Box<Board>),
+}
+
+/// A start under way.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Attempt {
+    /// The run that has been ordered last.
+    pub run: RunId,
+    /// What the service itself is to be.
+    pub spawn: Arc<Spawn>,
+    /// What comes before.
+    pub steps: Vec<Arc<Step>>,
+    /// How many of these have succeeded.
+    pub done: usize,
+    /// Who had its port when it was last tried.
+    pub stranger: Option<Box<Stranger>>,
+}
+
+impl Attempt {
+    /// The step that is next; `None` if that is the service itself.
+    pub fn step(&self) -> Option<&Arc<Step>> {
+        self.steps.get(self.done)
+    }
+
+    /// The next step in words: "before start: make all".
+    pub fn words(&self) -> String {
+        let argv = self.step().map(|step| step.argv.join(" ")).unwrap_or_default();
+        format!("before start: {}", text::plain_line(&argv, SHOWN))
+    }
+}
+
+/// Characters of a command that are shown in a sentence.
+const SHOWN: usize = 120;
+
+/// A step before a start.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Preparing {
+    /// The start that it belongs to; its run is the step's.
+    pub attempt: Attempt,
+    /// The step's main process.
+    pub pid: u32,
+    /// When it began.
+    pub started: Moment,
+    /// When the patience with it ends.
+    pub deadline: Moment,
 }
 
 /// A living run.
@@ -48,6 +98,8 @@ pub struct Life {
     pub spawn: Option<Arc<Spawn>>,
     /// Its health.
     pub board: Board,
+    /// What it uses.
+    pub meter: Meter,
 }
 
 /// A run that is ending.
@@ -61,8 +113,10 @@ pub struct Ending {
     pub started: Moment,
     /// Whether an earlier agent began it.
     pub adopted: bool,
-    /// Whether it ends because we asked; else its main process ended by itself, and the rest follows.
+    /// Whether it is meant to end. Else what comes after it is said by `sequel`.
     pub asked: bool,
+    /// What comes after an end that was not meant.
+    pub sequel: Sequel,
     /// When the patience with it (or with the killing of it) ends.
     pub deadline: Moment,
     /// Whether it has been killed.
@@ -71,8 +125,36 @@ pub struct Ending {
     pub survivors: Vec<u32>,
     /// How its main process ended.
     pub exit: Option<Exit>,
-    /// How long it had been healthy.
+    /// The longest that it had been healthy.
     pub healthy_for: Duration,
+    /// The command that asks it to end, while that lives.
+    pub command: Option<StopCommand>,
+    /// Whether the run itself is over, and only the command lives.
+    pub is_over: bool,
+}
+
+/// What comes after a run that was not meant to end.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sequel {
+    /// What the policy says to the way in which it ended.
+    Policy,
+    /// What the policy says to a failure: this is why it was ended.
+    Trouble(String),
+    /// It was a step that has failed, and how: there is no start.
+    NoStart(String),
+    /// It was a step that has succeeded: the start goes on.
+    Next(Box<Attempt>),
+}
+
+/// The command that asks a run to end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StopCommand {
+    /// Its own run.
+    pub run: RunId,
+    /// How it ended, while others of its tree are left.
+    pub exit: Option<Exit>,
+    /// Whether it has had its time, and was killed.
+    pub killed: bool,
 }
 
 /// Somebody else on the service's own port.
@@ -93,8 +175,10 @@ pub struct Stranger {
 pub enum Input {
     /// The planner starts it, under this run id.
     Start(RunId),
-    /// The planner stops it.
-    Stop,
+    /// The planner stops it; its stop command runs under this run id.
+    Stop(RunId),
+    /// The planner can't start it although it is due: it goes on waiting, without a time.
+    Wait,
     /// The agent ends at once.
     Kill,
     /// Its process lives.
@@ -115,22 +199,66 @@ pub enum Input {
         /// How many others of its tree are left.
         left: u32,
     },
-    /// Nothing of it is left.
-    Ended,
+    /// Nothing of it is left but these.
+    Ended(Vec<Spared>),
     /// These survived.
     KillFailed(Vec<u32>),
     /// A probe was answered.
     Probed(usize, Outcome),
+    /// Its memory was measured.
+    Measured(Option<u64>),
+    /// Something befell the command that asks it to end.
+    StopCommand(CommandFact),
     /// A deadline may have passed.
     Time,
+}
+
+/// What can befall a stop command.
+#[derive(Clone, Debug)]
+pub enum CommandFact {
+    /// It lives.
+    Begun,
+    /// There is no process, and why.
+    Failed(String),
+    /// Its main process ended.
+    Exited {
+        /// How.
+        exit: Exit,
+        /// How many others of its tree are left.
+        left: u32,
+    },
+    /// Nothing of it is left, or what is left can't be killed.
+    Ended,
+}
+
+impl CommandFact {
+    /// What a fact of the command's run is to the run that it asks to end.
+    pub fn of(input: Input) -> Option<Self> {
+        match input {
+            Input::Spawned(_) => Some(Self::Begun),
+            Input::SpawnFailed { error, lasting: _ } => Some(Self::Failed(error)),
+            Input::PortTaken(holder) => Some(Self::Failed(holder.to_string())),
+            Input::Exited { exit, left } => Some(Self::Exited { exit, left }),
+            Input::Ended(_) | Input::KillFailed(_) => Some(Self::Ended),
+            Input::Start(_)
+            | Input::Stop(_)
+            | Input::Wait
+            | Input::Kill
+            | Input::Probed(..)
+            | Input::Measured(_)
+            | Input::StopCommand(_)
+            | Input::Time => None,
+        }
+    }
 }
 
 impl Phase {
     /// Whether something of ours runs, or is about to.
     pub fn is_live(&self) -> bool {
         match self {
-            Self::Spawning(..) | Self::Up(_) | Self::Stopping(_) => true,
+            Self::Spawning(_) | Self::Preparing(_) | Self::Up(_) | Self::Stopping(_) => true,
             Self::Idle
+            | Self::Prepared(_)
             | Self::Rested
             | Self::Completed
             | Self::Failed(_)
@@ -143,14 +271,20 @@ impl Phase {
     /// Whether facts of `run` are about this. The one place where late facts are dropped.
     pub fn concerns(&self, run: &RunId) -> bool {
         match self {
-            Self::Spawning(attempt, _, stranger) => {
-                attempt == run || stranger.as_ref().is_some_and(|stranger| stranger.watch == *run)
+            Self::Spawning(attempt) => {
+                attempt.run == *run || attempt.stranger.as_ref().is_some_and(|stranger| stranger.watch == *run)
             }
+            Self::Preparing(preparing) => preparing.attempt.run == *run,
             Self::Up(life) => life.run == *run,
-            Self::Stopping(ending) => ending.run == *run,
+            Self::Stopping(ending) => match &ending.command {
+                Some(command) if run.part() == Part::StopCommand => command.run == *run,
+                Some(_) | None => ending.run == *run,
+            },
             Self::Foreign(stranger) => stranger.watch == *run,
             Self::Watching(watch, _) => watch == run,
-            Self::Idle | Self::Rested | Self::Completed | Self::Failed(_) | Self::Backoff(_) => false,
+            Self::Idle | Self::Prepared(_) | Self::Rested | Self::Completed | Self::Failed(_) | Self::Backoff(_) => {
+                false
+            }
         }
     }
 
@@ -158,14 +292,16 @@ impl Phase {
     pub fn board(&self) -> Option<&Board> {
         match self {
             Self::Up(life) => Some(&life.board),
-            Self::Foreign(stranger) | Self::Spawning(_, _, Some(stranger)) => Some(&stranger.board),
+            Self::Foreign(stranger) => Some(&stranger.board),
+            Self::Spawning(attempt) => attempt.stranger.as_ref().map(|stranger| &stranger.board),
             Self::Watching(_, board) => Some(board),
             Self::Idle
+            | Self::Preparing(_)
+            | Self::Prepared(_)
             | Self::Rested
             | Self::Completed
             | Self::Failed(_)
             | Self::Backoff(_)
-            | Self::Spawning(_, _, None)
             | Self::Stopping(_) => None,
         }
     }
@@ -174,16 +310,16 @@ impl Phase {
     pub fn board_mut(&mut self) -> Option<(&RunId, &mut Board)> {
         match self {
             Self::Up(life) => Some((&life.run, &mut life.board)),
-            Self::Foreign(stranger) | Self::Spawning(_, _, Some(stranger)) => {
-                Some((&stranger.watch, &mut stranger.board))
-            }
+            Self::Foreign(stranger) => Some((&stranger.watch, &mut stranger.board)),
+            Self::Spawning(attempt) => attempt.stranger.as_mut().map(|stranger| (&stranger.watch, &mut stranger.board)),
             Self::Watching(watch, board) => Some((watch, board)),
             Self::Idle
+            | Self::Preparing(_)
+            | Self::Prepared(_)
             | Self::Rested
             | Self::Completed
             | Self::Failed(_)
             | Self::Backoff(_)
-            | Self::Spawning(_, _, None)
             | Self::Stopping(_) => None,
         }
     }
@@ -193,14 +329,16 @@ impl Phase {
         let board = self.board().and_then(Board::next_deadline);
         let own = match self {
             Self::Backoff(until) => Some(*until),
+            Self::Preparing(preparing) => Some(preparing.deadline),
+            Self::Up(life) => life.meter.next_deadline(),
             Self::Stopping(ending) => Some(ending.deadline),
             Self::Foreign(stranger) => Some(stranger.recheck),
             Self::Idle
+            | Self::Prepared(_)
             | Self::Rested
             | Self::Completed
             | Self::Failed(_)
-            | Self::Spawning(..)
-            | Self::Up(_)
+            | Self::Spawning(_)
             | Self::Watching(..) => None,
         };
         board.into_iter().chain(own).min()

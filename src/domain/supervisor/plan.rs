@@ -219,13 +219,16 @@ impl Question<'_> {
             Phase::Up(_) if condition == Condition::Started || works => None,
             Phase::Up(_) if health == Some(HealthState::Unhealthy) => Some(format!("is unhealthy{}", complaint())),
             Phase::Up(_) => Some(format!("is starting{}", complaint())),
-            Phase::Foreign(_) | Phase::Spawning(_, _, Some(_)) if works => None,
-            Phase::Foreign(stranger) | Phase::Spawning(_, _, Some(stranger)) => {
-                Some(format!("can't start: {}", stranger.holder))
-            }
+            Phase::Foreign(_) | Phase::Spawning(_) if works => None,
+            Phase::Foreign(stranger) => Some(format!("can't start: {}", stranger.holder)),
+            Phase::Spawning(attempt) => Some(match &attempt.stranger {
+                Some(stranger) => format!("can't start: {}", stranger.holder),
+                None => "is starting".to_owned(),
+            }),
+            Phase::Preparing(preparing) => Some(format!("is starting: {}", preparing.attempt.words())),
+            Phase::Prepared(_) => Some("is starting".to_owned()),
             Phase::Watching(..) if works => None,
             Phase::Watching(..) => Some(format!("is not there{}", complaint())),
-            Phase::Spawning(_, _, None) => Some("is starting".to_owned()),
             Phase::Stopping(_) => Some("is stopping".to_owned()),
             Phase::Backoff(_) => Some(match &needed.first_cause {
                 Some(cause) => format!("is to be tried again: {cause}"),
@@ -257,13 +260,18 @@ impl Question<'_> {
             let unit = self.fleet.at(index);
             let verdict = &plan.verdicts[index];
             let due = match &unit.phase {
-                Phase::Up(_) => verdict.down && !self.is_needed_by_the_ending(index, &plan.verdicts),
+                // What is in trouble is ended for itself, as if it had ended by itself: nobody else has to end first.
+                Phase::Up(_) if !verdict.down => unit.trouble(self.now).is_some(),
+                Phase::Up(_) | Phase::Preparing(_) => {
+                    verdict.down && !self.is_needed_by_the_ending(index, &plan.verdicts)
+                }
+                Phase::Prepared(_) => verdict.down,
                 Phase::Stopping(ending) => verdict.down && !ending.asked,
                 Phase::Rested | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
                     !self.closing && !verdict.is_wanted()
                 }
                 Phase::Foreign(_) | Phase::Watching(..) => self.closing || !verdict.is_wanted() || verdict.held,
-                Phase::Idle | Phase::Spawning(..) => false,
+                Phase::Idle | Phase::Spawning(_) => false,
             };
             if due {
                 plan.stop.push(index);
@@ -285,13 +293,14 @@ impl Question<'_> {
             let unit = self.fleet.at(index);
             let verdict = &plan.verdicts[index];
             let due = match &unit.phase {
-                Phase::Idle => true,
+                Phase::Idle | Phase::Prepared(_) => true,
                 Phase::Backoff(until) => *until <= self.now,
                 Phase::Foreign(_) => unit.port_is_due(self.now),
                 Phase::Rested
                 | Phase::Completed
                 | Phase::Failed(_)
-                | Phase::Spawning(..)
+                | Phase::Spawning(_)
+                | Phase::Preparing(_)
                 | Phase::Up(_)
                 | Phase::Stopping(_)
                 | Phase::Watching(..) => false,

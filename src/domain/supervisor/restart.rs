@@ -22,6 +22,8 @@ pub struct History {
 pub enum End {
     /// The process ended.
     Exit(Exit),
+    /// It did not work, and was ended for that.
+    Trouble,
     /// There was no process, and trying again may help.
     NoStart,
     /// There was no process, and trying again is of no use.
@@ -47,8 +49,8 @@ impl History {
         *self = Self::default();
     }
 
-    /// Decides what comes after an end at `now`, and remembers a restart. `healthy_for` is how long the run has been
-    /// healthy at its end.
+    /// Decides what comes after an end at `now`, and remembers a restart. `healthy_for` is the longest that the run has
+    /// been healthy.
     pub fn after(&mut self, policy: &RestartPolicy, now: Moment, end: &End, healthy_for: Duration) -> Next {
         let success = matches!(end, End::Exit(exit) if policy.is_success(exit));
         let restarts = match policy.when {
@@ -149,6 +151,9 @@ mod tests {
             (RestartWhen::OnFailure, &End::NoStart, true),
             (RestartWhen::OnFailure, &End::LastingNoStart, false),
             (RestartWhen::Never, &success, false),
+            (RestartWhen::Always, &End::Trouble, true),
+            (RestartWhen::OnFailure, &End::Trouble, true),
+            (RestartWhen::Never, &End::Trouble, false),
             (RestartWhen::Never, &killed, false),
         ] {
             let policy = RestartPolicy { when, ..RestartPolicy::default() };

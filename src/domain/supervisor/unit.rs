@@ -1,24 +1,19 @@
 //! One service as the supervisor keeps it: its definition in use, the phase of its process, and what it remembers.
 //!
-//! What follows from a fact for this one service is decided here; whether it should run, and in which order, is not.
+//! What follows from a fact for this one service is decided here, for its starts in `start` and for its ends in `stop`;
+//! whether it should run, and in which order, is not.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Board;
-use super::phase::{Ending, Input, Life, Phase, Stranger};
-use super::restart::{End, History, Next};
+use super::phase::{Attempt, Input, Phase};
+use super::restart::{End, History};
 use super::verdict::Verdict;
 use crate::domain::{
-    Effect, Exit, HealthState, Kind, LastExit, Moment, Occurrence, Outcome, PortHolder, ProbeOrder, RunId, Service,
-    ServiceId, ServiceView, Spawn, SpawnOrder,
+    Effect, HealthState, Kind, LastExit, MeasureOrder, Moment, Occurrence, Outcome, Part, ProbeOrder, RunId, Service,
+    ServiceId, ServiceView, Spared, Spawn,
 };
-
-/// How often a taken port is looked at again.
-const PORT_RECHECK: Duration = Duration::from_secs(2);
-
-/// How long killing may take before it is tried again.
-const KILL_RETRY: Duration = Duration::from_secs(10);
 
 /// A service and all that is known of it.
 #[derive(Debug)]
@@ -41,6 +36,10 @@ pub struct Unit {
     pub loop_file: Option<String>,
     /// How its last run ended.
     pub last_exit: Option<LastExit>,
+    /// What the last run that was not meant to end ended by, or why there was none.
+    pub ended_by: Option<String>,
+    /// What the last run left when it ended.
+    pub spared: Vec<Spared>,
     /// The first thing that went wrong since it was last healthy.
     pub first_cause: Option<String>,
     /// A wanted service that brought it along; it stays up until it is stopped.
@@ -73,6 +72,8 @@ impl Unit {
             restarts: 0,
             loop_file: None,
             last_exit: None,
+            ended_by: None,
+            spared: Vec::new(),
             first_cause: None,
             brought_by: None,
             verdict: Verdict::default(),
@@ -114,8 +115,10 @@ impl Unit {
     pub fn is_stale(&self) -> bool {
         match &self.phase {
             Phase::Up(life) => life.spawn_hash.is_some() && life.spawn_hash != self.spawn_hash,
-            Phase::Spawning(_, spawn, _) => self.spawn() != Some(spawn),
+            Phase::Spawning(attempt) => !self.is_of_this(attempt),
+            Phase::Preparing(preparing) => !self.is_of_this(&preparing.attempt),
             Phase::Idle
+            | Phase::Prepared(_)
             | Phase::Rested
             | Phase::Completed
             | Phase::Failed(_)
@@ -126,6 +129,24 @@ impl Unit {
         }
     }
 
+    /// Whether `attempt` is one at what the definition in use spawns, after the steps that it names.
+    pub fn is_of_this(&self, attempt: &Attempt) -> bool {
+        let steps_count = attempt.run.part() == Part::Step;
+        self.spawn() == Some(&attempt.spawn) && (!steps_count || attempt.steps == self.service.before_start)
+    }
+
+    /// Why the living run is to be ended and counts as a failure, if it is.
+    pub fn trouble(&self, now: Moment) -> Option<String> {
+        let Phase::Up(life) = &self.phase else { return None };
+        if self.service.restart.on_unhealthy && life.board.state(now) == HealthState::Unhealthy {
+            return Some(match life.board.complaint() {
+                Some(complaint) => format!("unhealthy: {complaint}"),
+                None => "unhealthy".to_owned(),
+            });
+        }
+        life.meter.trouble()
+    }
+
     /// Forgets what earlier runs did: the user or a changed definition starts the service anew.
     pub fn start_afresh(&mut self) {
         self.history.clear();
@@ -133,10 +154,17 @@ impl Unit {
         self.loop_file = None;
         self.first_cause = None;
         match &mut self.phase {
-            Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested => self.phase = Phase::Idle,
+            Phase::Failed(_) | Phase::Backoff(_) | Phase::Completed | Phase::Rested | Phase::Prepared(_) => {
+                self.phase = Phase::Idle;
+            }
             // How it ends has no say any more.
             Phase::Stopping(ending) => ending.asked = true,
-            Phase::Idle | Phase::Spawning(..) | Phase::Up(_) | Phase::Foreign(_) | Phase::Watching(..) => {}
+            Phase::Idle
+            | Phase::Spawning(_)
+            | Phase::Preparing(_)
+            | Phase::Up(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => {}
         }
     }
 
@@ -144,20 +172,30 @@ impl Unit {
     pub fn step(&mut self, now: Moment, input: Input, orders: &mut Orders<'_>) -> bool {
         match input {
             Input::Start(run) => self.start(now, run, orders),
-            Input::Stop => self.stop(now, orders),
+            Input::Stop(by) => self.stop(now, by, orders),
+            Input::Wait => {
+                let was_due = matches!(self.phase, Phase::Backoff(_) | Phase::Foreign(_) | Phase::Prepared(_));
+                if was_due {
+                    self.phase = Phase::Idle;
+                }
+                was_due
+            }
             Input::Kill => self.kill(now, orders),
             Input::Spawned(pid) => self.spawned(now, pid, orders),
             Input::SpawnFailed { error, lasting } => {
-                let Phase::Spawning(..) = &self.phase else { return false };
+                let Phase::Spawning(attempt) = &self.phase else { return false };
+                let is_step = attempt.run.part() == Part::Step;
+                let error = if is_step { format!("{}: {error}", attempt.words()) } else { error };
                 let end = if lasting { End::LastingNoStart } else { End::NoStart };
                 self.ended(now, &end, error, Duration::ZERO, None, orders);
                 true
             }
             Input::PortTaken(holder) => self.port_taken(now, holder, orders),
             Input::Exited { exit, left } => self.exited(now, exit, left, orders),
-            Input::Ended => {
+            Input::Ended(spared) => {
                 let Phase::Stopping(_) = &self.phase else { return false };
-                self.finish(now, orders);
+                self.spared = spared;
+                self.over(now, orders);
                 true
             }
             Input::KillFailed(pids) => {
@@ -166,279 +204,14 @@ impl Unit {
                 true
             }
             Input::Probed(index, outcome) => self.probed(now, index, outcome, orders),
+            Input::Measured(memory) => {
+                let Phase::Up(life) = &mut self.phase else { return false };
+                let before = life.meter.trouble().is_some();
+                life.meter.answer(now, memory);
+                before != life.meter.trouble().is_some()
+            }
+            Input::StopCommand(fact) => self.stop_command(now, fact, orders),
             Input::Time => self.time(now, orders),
-        }
-    }
-
-    fn start(&mut self, now: Moment, run: RunId, orders: &mut Orders<'_>) -> bool {
-        if self.is_live() {
-            return false;
-        }
-        self.again = false;
-        let Some(spawn) = self.spawn().cloned() else {
-            let board = self.fresh_board(now, now, HealthState::Unknown);
-            self.phase = Phase::Watching(run, Box::new(board));
-            return true;
-        };
-        let stranger = match std::mem::replace(&mut self.phase, Phase::Idle) {
-            Phase::Foreign(stranger) => Some(stranger),
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Spawning(..)
-            | Phase::Up(_)
-            | Phase::Stopping(_)
-            | Phase::Watching(..) => None,
-        };
-        orders.effects.push(Effect::Spawn(SpawnOrder {
-            id: self.service.id.clone(),
-            run: run.clone(),
-            spawn: Arc::clone(&spawn),
-            port: self.service.port,
-        }));
-        self.phase = Phase::Spawning(run, spawn, stranger);
-        true
-    }
-
-    fn stop(&mut self, now: Moment, orders: &mut Orders<'_>) -> bool {
-        let policy = &self.service.stop;
-        match &mut self.phase {
-            Phase::Up(life) => {
-                orders.effects.push(Effect::Ask { run: life.run.clone(), signal: policy.signal });
-                let ending = Ending {
-                    run: life.run.clone(),
-                    pid: Some(life.pid),
-                    started: life.started,
-                    adopted: life.adopted,
-                    asked: true,
-                    deadline: now + policy.timeout,
-                    killed: false,
-                    survivors: Vec::new(),
-                    exit: None,
-                    healthy_for: life.board.healthy_for(now),
-                };
-                let run = life.run.clone();
-                self.phase = Phase::Stopping(Box::new(ending));
-                self.record("stopping", Some(&run), "asked to end".to_owned(), orders);
-                true
-            }
-            Phase::Stopping(ending) => {
-                // It was ending by itself; now it is also meant to, and its policy is not asked any more.
-                let changed = !ending.asked;
-                ending.asked = true;
-                changed
-            }
-            Phase::Foreign(_)
-            | Phase::Watching(..)
-            | Phase::Backoff(_)
-            | Phase::Failed(_)
-            | Phase::Completed
-            | Phase::Rested => {
-                self.phase = Phase::Idle;
-                true
-            }
-            // What has been ordered is stopped once it is there.
-            Phase::Idle | Phase::Spawning(..) => false,
-        }
-    }
-
-    fn kill(&mut self, now: Moment, orders: &mut Orders<'_>) -> bool {
-        self.stop(now, orders);
-        let Phase::Stopping(ending) = &mut self.phase else { return false };
-        let is_new = !ending.killed;
-        if is_new {
-            ending.killed = true;
-            ending.deadline = now + KILL_RETRY;
-            orders.effects.push(Effect::Kill { run: ending.run.clone() });
-        }
-        is_new
-    }
-
-    fn spawned(&mut self, now: Moment, pid: u32, orders: &mut Orders<'_>) -> bool {
-        let Phase::Spawning(run, spawn, _) = &self.phase else { return false };
-        let life = Life {
-            run: run.clone(),
-            pid,
-            started: now,
-            adopted: false,
-            spawn_hash: Some(spawn.hash()),
-            spawn: Some(Arc::clone(spawn)),
-            board: self.fresh_board(now, now, HealthState::Starting),
-        };
-        let run = life.run.clone();
-        self.phase = Phase::Up(Box::new(life));
-        self.record("started", Some(&run), format!("started as pid {pid}"), orders);
-        self.note_health(now, HealthState::Starting, orders);
-        self.probe_due(now, orders);
-        true
-    }
-
-    /// Takes over a run that an earlier agent began.
-    pub fn adopt(&mut self, now: Moment, found: &crate::domain::FoundRun, orders: &mut Orders<'_>) {
-        let run = found.run.clone();
-        if let Some(pid) = found.pid {
-            self.phase = Phase::Up(Box::new(Life {
-                run: run.clone(),
-                pid,
-                started: found.since,
-                adopted: true,
-                spawn_hash: found.spawn_hash.clone(),
-                spawn: None,
-                board: self.fresh_board(found.since, now, HealthState::Unknown),
-            }));
-            self.record("adopted", Some(&run), format!("taken over as pid {pid}"), orders);
-            self.time(now, orders);
-        } else {
-            orders.effects.push(Effect::Ask { run: run.clone(), signal: self.service.stop.signal });
-            self.phase = Phase::Stopping(Box::new(Ending {
-                run: run.clone(),
-                pid: None,
-                started: found.since,
-                adopted: true,
-                // How a run of another definition has ended says nothing about this one.
-                asked: found.spawn_hash.is_some() && found.spawn_hash != self.spawn_hash,
-                deadline: now + self.service.stop.timeout,
-                killed: false,
-                survivors: Vec::new(),
-                exit: Some(Exit::Unknown),
-                healthy_for: Duration::ZERO,
-            }));
-            self.last_exit = Some(LastExit { exit: Exit::Unknown, at: now });
-            self.record("exited", Some(&run), "ended while no agent ran; some of its tree is left".to_owned(), orders);
-        }
-    }
-
-    fn port_taken(&mut self, now: Moment, holder: PortHolder, orders: &mut Orders<'_>) -> bool {
-        let Phase::Spawning(run, _, stranger) = &mut self.phase else { return false };
-        let run = run.clone();
-        let known = stranger.take().filter(|known| known.holder == holder);
-        let is_new = known.is_none();
-        let stranger = match known {
-            Some(mut known) => {
-                known.recheck = now + PORT_RECHECK;
-                known
-            }
-            None => Box::new(Stranger {
-                watch: run.clone(),
-                holder: holder.clone(),
-                // It is no start of ours, so it has no grace.
-                board: self.fresh_board(Moment::default(), now, HealthState::Unknown),
-                recheck: now + PORT_RECHECK,
-            }),
-        };
-        self.phase = Phase::Foreign(stranger);
-        if is_new {
-            self.record("foreign", Some(&run), holder.to_string(), orders);
-            self.probe_due(now, orders);
-        }
-        is_new
-    }
-
-    fn exited(&mut self, now: Moment, exit: Exit, left: u32, orders: &mut Orders<'_>) -> bool {
-        // A new run was due anyway: how this one ends has no say.
-        let asked = self.again || self.is_stale();
-        let policy = &self.service.stop;
-        let signal = policy.signal;
-        match &mut self.phase {
-            Phase::Up(life) => {
-                let ending = Ending {
-                    run: life.run.clone(),
-                    pid: None,
-                    started: life.started,
-                    adopted: life.adopted,
-                    asked,
-                    deadline: now + policy.timeout,
-                    killed: false,
-                    survivors: Vec::new(),
-                    exit: Some(exit.clone()),
-                    healthy_for: life.board.healthy_for(now),
-                };
-                self.phase = Phase::Stopping(Box::new(ending));
-            }
-            Phase::Stopping(ending) => {
-                ending.pid = None;
-                ending.exit = Some(exit.clone());
-            }
-            Phase::Idle
-            | Phase::Rested
-            | Phase::Completed
-            | Phase::Failed(_)
-            | Phase::Backoff(_)
-            | Phase::Spawning(..)
-            | Phase::Foreign(_)
-            | Phase::Watching(..) => return false,
-        }
-        let Phase::Stopping(ending) = &self.phase else { return false };
-        let run = ending.run.clone();
-        let killed = ending.killed;
-        self.last_exit = Some(LastExit { exit: exit.clone(), at: now });
-        self.record("exited", Some(&run), exit.to_string(), orders);
-        if left == 0 {
-            self.finish(now, orders);
-        } else if !killed {
-            orders.effects.push(Effect::Ask { run, signal });
-        }
-        true
-    }
-
-    /// The whole tree of the ending run is gone.
-    fn finish(&mut self, now: Moment, orders: &mut Orders<'_>) {
-        let Phase::Stopping(ending) = std::mem::replace(&mut self.phase, Phase::Idle) else { return };
-        let run = ending.run;
-        if ending.asked {
-            self.record("stopped", Some(&run), "stopped".to_owned(), orders);
-            return;
-        }
-        let exit = ending.exit.unwrap_or(Exit::Unknown);
-        let text = exit.to_string();
-        self.ended(now, &End::Exit(exit), text, ending.healthy_for, Some(run), orders);
-    }
-
-    /// A run ended that was not asked to; `text` says how.
-    fn ended(
-        &mut self,
-        now: Moment,
-        end: &End,
-        text: String,
-        healthy_for: Duration,
-        run: Option<RunId>,
-        orders: &mut Orders<'_>,
-    ) {
-        let success = matches!(end, End::Exit(exit) if self.service.restart.is_success(exit));
-        if success && self.service.one_shot {
-            self.phase = Phase::Completed;
-            self.first_cause = None;
-            self.record("completed", run.as_ref(), "completed".to_owned(), orders);
-            return;
-        }
-        if !success {
-            self.first_cause.get_or_insert_with(|| text.clone());
-        }
-        match self.history.after(&self.service.restart, now, end, healthy_for) {
-            Next::RestartAt(at) => {
-                self.restarts += 1;
-                self.phase = Phase::Backoff(at);
-                let wait = at.since(now);
-                let when = if wait.is_zero() { "at once".to_owned() } else { format!("in {} s", wait.as_secs()) };
-                self.record("backoff", run.as_ref(), format!("{text}; restarts {when}"), orders);
-            }
-            Next::Rest => {
-                self.phase = Phase::Rested;
-                self.record("rested", run.as_ref(), "exited by itself".to_owned(), orders);
-            }
-            Next::Fail => {
-                self.phase = Phase::Failed(text.clone());
-                self.record("failed", run.as_ref(), text, orders);
-            }
-            Next::GiveUp(restarts) => {
-                let first = self.first_cause.as_deref().filter(|first| *first != text);
-                let first = first.map(|first| format!("; at first: {first}")).unwrap_or_default();
-                let text = format!("{text}; gave up after {restarts} restarts{first}");
-                self.phase = Phase::Failed(text.clone());
-                self.record("failed", run.as_ref(), text, orders);
-            }
         }
     }
 
@@ -460,19 +233,9 @@ impl Unit {
             }
             self.probe_due(now, orders);
         }
-        if let Phase::Stopping(ending) = &mut self.phase
-            && now >= ending.deadline
-        {
-            changed = !ending.killed;
-            ending.killed = true;
-            ending.deadline = now + KILL_RETRY;
-            let run = ending.run.clone();
-            orders.effects.push(Effect::Kill { run: run.clone() });
-            if changed {
-                let text = format!("did not end within {} s: killed", self.service.stop.timeout.as_secs_f64());
-                self.record("killing", Some(&run), text, orders);
-            }
-        }
+        self.measure_due(now, orders);
+        changed |= self.step_overdue(now, orders);
+        changed |= self.ending_overdue(now, orders);
         changed || matches!(self.phase, Phase::Backoff(until) if until <= now) || self.port_is_due(now)
     }
 
@@ -492,8 +255,17 @@ impl Unit {
         }
     }
 
+    /// Orders its memory to be measured, if that is due.
+    fn measure_due(&mut self, now: Moment, orders: &mut Orders<'_>) {
+        let Phase::Up(life) = &mut self.phase else { return };
+        if life.meter.take_due(now) {
+            let order = MeasureOrder { id: self.service.id.clone(), run: life.run.clone(), pid: life.pid };
+            orders.effects.push(Effect::Measure(order));
+        }
+    }
+
     /// Records a change of health, and keeps the first cause.
-    fn note_health(&mut self, now: Moment, before: HealthState, orders: &mut Orders<'_>) {
+    pub fn note_health(&mut self, now: Moment, before: HealthState, orders: &mut Orders<'_>) {
         let Some(board) = self.board() else { return };
         let state = board.state(now);
         if state == before {
@@ -511,13 +283,15 @@ impl Unit {
         self.record(state.as_str(), run.as_ref(), text, orders);
     }
 
-    fn fresh_board(&self, started: Moment, now: Moment, initial: HealthState) -> Board {
+    /// A board for a run that began at `started`.
+    pub fn fresh_board(&self, started: Moment, now: Moment, initial: HealthState) -> Board {
         // Any spread that is the same in every simulation will do.
         let phase = self.service.id.as_str().bytes().fold(7_u64, |sum, byte| sum.wrapping_mul(31) + u64::from(byte));
         Board::new(&self.service.probes, started, now, initial, phase)
     }
 
-    fn record(&self, kind: &'static str, run: Option<&RunId>, text: String, orders: &mut Orders<'_>) {
+    /// Adds a line to what happened.
+    pub fn record(&self, kind: &'static str, run: Option<&RunId>, text: String, orders: &mut Orders<'_>) {
         orders.effects.push(Effect::Record(Occurrence {
             kind,
             generation: orders.generation,

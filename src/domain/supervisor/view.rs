@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::fleet::is_counted;
-use super::phase::Phase;
+use super::phase::{Phase, Sequel, Stranger};
 use super::unit::Unit;
 use crate::domain::diff::changed_names;
-use crate::domain::{HealthState, Intent, Kind, Light, Moment, ProcessState, RunId, ServiceView};
+use crate::domain::{HealthState, Intent, Kind, Light, Moment, Part, ProcessState, RunId, ServiceView};
 
 /// The view of `unit` now; `since` goes on where nothing that it is about has changed.
 pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
@@ -43,12 +43,15 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
             | Phase::Rested
             | Phase::Completed
             | Phase::Failed(_)
-            | Phase::Spawning(..)
+            | Phase::Spawning(_)
+            | Phase::Preparing(_)
+            | Phase::Prepared(_)
             | Phase::Up(_)
             | Phase::Stopping(_)
             | Phase::Foreign(_)
             | Phase::Watching(..) => None,
         },
+        spared: unit.spared.clone(),
         counted: is_counted(unit),
     }
 }
@@ -62,10 +65,17 @@ fn state(unit: &Unit, wanted: bool, now: Moment) -> (ProcessState, HealthState) 
         Phase::Completed => (ProcessState::Completed, HealthState::Stopped),
         Phase::Failed(_) => (ProcessState::Failed, HealthState::Stopped),
         Phase::Backoff(_) => (ProcessState::Backoff, HealthState::Stopped),
-        Phase::Spawning(_, _, None) => (ProcessState::Starting, HealthState::Starting),
-        Phase::Spawning(_, _, Some(_)) | Phase::Foreign(_) => (ProcessState::Foreign, health),
+        Phase::Foreign(_) => (ProcessState::Foreign, health),
+        Phase::Spawning(attempt) if attempt.stranger.is_some() => (ProcessState::Foreign, health),
+        Phase::Spawning(_) | Phase::Preparing(_) | Phase::Prepared(_) => {
+            (ProcessState::Starting, HealthState::Starting)
+        }
         Phase::Up(life) if life.board.is_settled() => (ProcessState::Running, health),
         Phase::Up(_) => (ProcessState::Starting, health),
+        // What a step has left is no service that stops.
+        Phase::Stopping(ending) if !ending.asked && matches!(ending.sequel, Sequel::Next(_)) => {
+            (ProcessState::Starting, HealthState::Starting)
+        }
         Phase::Stopping(_) => (ProcessState::Stopping, HealthState::Stopped),
         Phase::Watching(..) => match health {
             HealthState::Healthy | HealthState::Degraded => (ProcessState::Running, health),
@@ -107,8 +117,11 @@ fn run(unit: &Unit) -> (Option<RunId>, Option<u32>, Option<Moment>, bool) {
     match &unit.phase {
         Phase::Up(life) => (Some(life.run.clone()), Some(life.pid), Some(life.started), life.adopted),
         Phase::Stopping(ending) => (Some(ending.run.clone()), ending.pid, Some(ending.started), ending.adopted),
-        Phase::Spawning(run, _, None) => (Some(run.clone()), None, None, false),
-        Phase::Spawning(_, _, Some(_))
+        Phase::Spawning(attempt) if attempt.stranger.is_none() => (Some(attempt.run.clone()), None, None, false),
+        // Its main process is yet to come.
+        Phase::Preparing(preparing) => (Some(preparing.attempt.run.clone()), None, Some(preparing.started), false),
+        Phase::Spawning(_)
+        | Phase::Prepared(_)
         | Phase::Idle
         | Phase::Rested
         | Phase::Completed
@@ -141,28 +154,34 @@ fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthSta
         Phase::Failed(text) => text.clone(),
         Phase::Backoff(_) => {
             let cause = unit.first_cause.as_deref().unwrap_or("ended");
-            let last = unit.last_exit.as_ref().map(|last| last.exit.to_string());
-            match last.filter(|last| last != cause) {
+            match unit.ended_by.as_deref().filter(|last| *last != cause) {
                 Some(last) => format!("{last}; will be tried again; at first: {cause}"),
                 None => format!("{cause}; will be tried again"),
             }
         }
-        Phase::Spawning(_, _, None) => "starting".to_owned(),
-        Phase::Spawning(_, _, Some(stranger)) | Phase::Foreign(stranger) => match complaint {
-            Some(complaint) => format!("{}; {complaint}", stranger.holder),
-            None => stranger.holder.to_string(),
+        Phase::Spawning(attempt) => match &attempt.stranger {
+            Some(stranger) => foreign(stranger, complaint),
+            None if attempt.run.part() == Part::Step => attempt.words(),
+            None => "starting".to_owned(),
         },
+        Phase::Preparing(preparing) => preparing.attempt.words(),
+        Phase::Prepared(_) => "starting".to_owned(),
+        Phase::Foreign(stranger) => foreign(stranger, complaint),
         Phase::Stopping(ending) if !ending.survivors.is_empty() => {
             let pids = ending.survivors.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
             format!("can't be killed: pid {pids}")
         }
+        Phase::Stopping(ending) if ending.is_over => "stopped; its stop command still runs".to_owned(),
+        Phase::Stopping(ending) if !ending.asked => match (&ending.sequel, &ending.exit) {
+            (Sequel::Trouble(text), _) => format!("{text}; being stopped"),
+            (Sequel::NoStart(text), _) => text.clone(),
+            (Sequel::Next(_), _) => "what a step before the start has left is being ended".to_owned(),
+            (Sequel::Policy, Some(exit)) => format!("{exit}; what it left is being ended"),
+            (Sequel::Policy, None) => "ending".to_owned(),
+        },
         Phase::Stopping(ending) if ending.killed => {
             format!("did not end within {} s: being killed", service.stop.timeout.as_secs_f64())
         }
-        Phase::Stopping(ending) if !ending.asked => match &ending.exit {
-            Some(exit) => format!("{exit}; what it left is being ended"),
-            None => "ending".to_owned(),
-        },
         Phase::Stopping(_) if unit.again => "stopping, to be started again".to_owned(),
         Phase::Stopping(_) => "stopping".to_owned(),
         Phase::Watching(..) => match (health, complaint) {
@@ -195,6 +214,13 @@ fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthSta
                 _ => base,
             }
         }
+    }
+}
+
+fn foreign(stranger: &Stranger, complaint: Option<&str>) -> String {
+    match complaint {
+        Some(complaint) => format!("{}; {complaint}", stranger.holder),
+        None => stranger.holder.to_string(),
     }
 }
 

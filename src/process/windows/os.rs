@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 
 use super::adopt::{self, Found};
+use super::held::Identity;
 use super::port::{self, Tree};
 use super::run::{Ground, Run};
 use super::spawn::{self, NotSpawned, Spawned};
-use crate::domain::{Event, FoundEnd, FoundRun, RunId, ServiceId, Signal, SpawnOrder};
+use crate::domain::{Event, FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, SpawnOrder, StopTree};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 use crate::process::record::{self, RunRecord};
@@ -61,7 +62,8 @@ impl OsProcesses {
             runs.push(self.adopt(found));
         }
         for service in services {
-            if !runs.iter().any(|run| run.id == service && run.pid.is_some())
+            let is_main = |run: &FoundRun| run.run.part() == Part::Main && run.pid.is_some();
+            if !runs.iter().any(|run| run.id == service && is_main(run))
                 && let Err(error) = record::remove_pid(&self.ground.dir, &service)
             {
                 tracing::warn!("stale pid of {service} could not be removed: {error}");
@@ -94,6 +96,7 @@ impl OsProcesses {
         let Found { service, run, main, job, since, record } = found;
         let pid = main.as_ref().map(|held| held.identity().pid);
         if let Some(pid) = pid
+            && run.part() == Part::Main
             && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
         {
             tracing::warn!("pid of {service} could not be written: {error}");
@@ -120,11 +123,13 @@ impl Processes for OsProcesses {
         self.order(Order::Spawn(order));
     }
 
-    fn ask(&mut self, run: &RunId, signal: Signal) {
+    /// However much of it has to end: nothing leaves the job of its run, so that is always the whole tree.
+    fn ask(&mut self, run: &RunId, signal: Signal, _tree: StopTree) {
         self.order(Order::Ask(run.clone(), signal));
     }
 
-    fn kill(&mut self, run: &RunId) {
+    /// See `ask`.
+    fn kill(&mut self, run: &RunId, _tree: StopTree) {
         self.order(Order::Kill(run.clone()));
     }
 }
@@ -186,7 +191,21 @@ impl Worker {
     /// Writes down what has been made, and only then lets it begin: nothing runs that a later agent would not find.
     fn begin(&self, order: &SpawnOrder, spawned: Spawned) -> Result<Run, NotSpawned> {
         let Spawned { main, job, log_offset } = spawned;
-        let (pid, start) = (main.identity().pid, main.identity().start);
+        // The record and the pid are the service's own; whatever else runs for it is found by its marker.
+        let record = match order.run.part() {
+            Part::Main => Some(self.note_begin(order, main.identity(), log_offset)),
+            Part::Step | Part::StopCommand => None,
+        };
+        if let Err(error) = main.resume() {
+            let ended = job.terminate().map_or_else(|error| format!("; nor ended: {error}"), |()| String::new());
+            return Err(format!("process cannot be let go: {error}{ended}").into());
+        }
+        self.ground.tell(Event::Spawned { run: order.run.clone(), pid: main.identity().pid });
+        Ok(Run::new(order.id.clone(), order.run.clone(), Some(main), job, record))
+    }
+
+    fn note_begin(&self, order: &SpawnOrder, main: Identity, log_offset: u64) -> RunRecord {
+        let Identity { pid, start } = main;
         let boot = adopt::boot_id();
         let record = RunRecord::begun(order.run.as_str(), pid, start, &boot, order.spawn.hash(), log_offset);
         let saved = record.save(&self.ground.dir, &order.id);
@@ -194,12 +213,7 @@ impl Worker {
             // The marker in the environment still proves the run to a later agent.
             tracing::warn!("run of {} could not be recorded: {error}", order.id);
         }
-        if let Err(error) = main.resume() {
-            let ended = job.terminate().map_or_else(|error| format!("; nor ended: {error}"), |()| String::new());
-            return Err(format!("process cannot be let go: {error}{ended}").into());
-        }
-        self.ground.tell(Event::Spawned { run: order.run.clone(), pid });
-        Ok(Run::new(order.id.clone(), order.run.clone(), Some(main), job, Some(record)))
+        record
     }
 
     fn task(&mut self, task: impl Future<Output = ()> + 'static) {

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use super::console;
 use super::held::Held;
 use super::job::Job;
-use crate::domain::{Event, Exit, RunId, ServiceId, Signal};
+use crate::domain::{Event, Exit, Part, RunId, ServiceId, Signal};
 use crate::engine::StateDir;
 use crate::engine::ports::Inbox;
 use crate::process::record::{self, RunEnd, RunRecord};
@@ -91,7 +91,7 @@ impl Run {
             join_all(left.iter().map(Held::ended)).await;
         }
         ground.runs.borrow_mut().remove(&self.id);
-        ground.tell(Event::Ended { run: self.id.clone() });
+        ground.tell(Event::Ended { run: self.id.clone(), spared: Vec::new() });
     }
 
     /// Asks it to end, by the keys for that.
@@ -175,6 +175,9 @@ impl Run {
 
     /// Brings the files up to date with the end of the main process.
     fn note_end(&self, ground: &Ground, exit: &Exit) {
+        if self.id.part() != Part::Main {
+            return;
+        }
         let mut record = self.record.borrow_mut();
         let saved = match record.as_mut() {
             Some(record) => {

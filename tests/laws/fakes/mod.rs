@@ -5,6 +5,7 @@
 
 mod files;
 mod logs;
+mod meters;
 mod notifier;
 mod probes;
 mod processes;
@@ -21,7 +22,7 @@ use pilotlight::engine::ports::Inbox;
 
 pub use self::logs::Log;
 pub use self::notifier::Desktop;
-pub use self::processes::{Behaviour, Child, Spawning};
+pub use self::processes::{Aside, Behaviour, Child, Spawning};
 use self::sources::UnderWay;
 pub use self::sources::reading;
 
@@ -34,6 +35,8 @@ pub struct Machine {
     pub children: BTreeMap<RunId, Child>,
     /// Ports that strangers listen on, and whether they work.
     pub strangers: BTreeMap<u16, bool>,
+    /// How much memory each service uses, in bytes; the others next to none.
+    pub memory: BTreeMap<ServiceId, u64>,
     /// The sources by name.
     pub disk: BTreeMap<String, String>,
     /// The wishes that were stored last.
@@ -89,6 +92,7 @@ impl Machine {
             behaviours: BTreeMap::new(),
             children: BTreeMap::new(),
             strangers: BTreeMap::new(),
+            memory: BTreeMap::new(),
             disk: BTreeMap::new(),
             intent: Intent::new(),
             watched_files: BTreeMap::new(),

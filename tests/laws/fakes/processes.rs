@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use pilotlight::domain::{Event, Exit, FoundRun, Moment, Outcome, PortHolder, RunId, ServiceId, Signal, SpawnOrder};
+use pilotlight::domain::{
+    Event, Exit, FoundRun, Moment, Outcome, Part, PortHolder, RunId, ServiceId, Signal, Spared, SpawnOrder, StopTree,
+};
 use pilotlight::engine::ports::Processes;
 
 use super::{Due, Machine};
@@ -32,6 +34,32 @@ pub struct Behaviour {
     pub leaves: u32,
     /// Whether those are in the main process's group, so that what is sent to it reaches them as well.
     pub grouped: bool,
+    /// How many have moved to sessions of their own; they, too, outlive the main process.
+    pub apart: u32,
+    /// How its steps before a start behave.
+    pub step: Aside,
+    /// How its stop command behaves; where that succeeds, the main process ends as if asked.
+    pub stop_command: Aside,
+}
+
+/// How something behaves that is run to its end.
+#[derive(Clone, Debug)]
+pub struct Aside {
+    /// Whether there is a process at all.
+    pub spawn: Spawning,
+    /// When it ends, and with which code; `None`: it does not by itself.
+    pub life: Option<(Duration, i32)>,
+    /// How long it takes to end when asked; `None`: it does not.
+    pub obeys: Option<Duration>,
+    /// How many others of its tree outlive its main process.
+    pub leaves: u32,
+}
+
+impl Default for Aside {
+    fn default() -> Self {
+        let quick = Duration::from_millis(20);
+        Self { spawn: Spawning::Works, life: Some((quick, 0)), obeys: Some(quick), leaves: 0 }
+    }
 }
 
 /// Whether a spawn succeeds.
@@ -60,6 +88,9 @@ impl Default for Behaviour {
             obeys: Some(Duration::from_millis(20)),
             leaves: 0,
             grouped: false,
+            apart: 0,
+            step: Aside::default(),
+            stop_command: Aside::default(),
         }
     }
 }
@@ -75,6 +106,12 @@ pub struct Child {
     pub main: bool,
     /// How many others live.
     pub others: u32,
+    /// How many of it live in sessions of their own.
+    pub apart: u32,
+    /// Whether it is over, and those are nobody's.
+    pub spared: bool,
+    /// How much of it has to end.
+    tree: StopTree,
     /// What its main process listens on.
     port: Option<u16>,
     /// When its beginning is told: its end is not told before.
@@ -88,7 +125,15 @@ pub struct Child {
 impl Child {
     /// Whether anything of it lives.
     pub fn lives(&self) -> bool {
-        self.main || self.others > 0
+        self.main || self.others > 0 || (self.apart > 0 && !self.spared)
+    }
+
+    /// How many are left of it that have to end.
+    fn left(&self) -> u32 {
+        match self.tree {
+            StopTree::All => self.others + self.apart,
+            StopTree::Group => self.others,
+        }
     }
 }
 
@@ -98,7 +143,7 @@ impl Processes for Machine {
         if let Some(holder) = port.and_then(|port| self.holder(port)) {
             return self.later(SOON, Due::Fact(Event::PortTaken { run, holder }));
         }
-        let behaviour = self.behaviour(&id);
+        let behaviour = self.behaviour_of(&id, run.part());
         if let Some((error, lasting)) = failure(behaviour.spawn) {
             let failed = Event::SpawnFailed { run, error: error.to_owned(), lasting };
             return self.later(SOON, Due::Fact(failed));
@@ -111,7 +156,10 @@ impl Processes for Machine {
             hash: spawn.hash(),
             main: true,
             others: behaviour.leaves,
-            port,
+            apart: behaviour.apart,
+            spared: false,
+            tree: StopTree::All,
+            port: port.filter(|_| run.part() == Part::Main),
             told: self.now + SOON,
             killed: false,
             adopted: false,
@@ -123,9 +171,10 @@ impl Processes for Machine {
         }
     }
 
-    fn ask(&mut self, run: &RunId, signal: Signal) {
+    fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {
+        self.limit_to(run, tree);
         let Some(child) = self.children.get(run) else { return };
-        let behaviour = self.behaviour(&child.id);
+        let behaviour = self.behaviour_of(&child.id, run.part());
         // To that one nobody is deaf.
         let obeys = if signal == Signal::Kill { Some(Duration::ZERO) } else { behaviour.obeys };
         let Some(delay) = obeys else { return };
@@ -135,7 +184,8 @@ impl Processes for Machine {
         self.end(run, delay, Exit::Signal(number(signal)));
     }
 
-    fn kill(&mut self, run: &RunId) {
+    fn kill(&mut self, run: &RunId, tree: StopTree) {
+        self.limit_to(run, tree);
         let Some(child) = self.children.get_mut(run) else { return };
         let grouped = self.behaviours.get(&child.id).is_some_and(|behaviour| behaviour.grouped);
         if child.main && grouped {
@@ -158,7 +208,7 @@ impl Machine {
                 id: child.id.clone(),
                 run: run.clone(),
                 pid: child.main.then_some(child.pid),
-                spawn_hash: Some(child.hash.clone()),
+                spawn_hash: (run.part() == Part::Main).then(|| child.hash.clone()),
                 since: child.since,
             }
         });
@@ -177,25 +227,72 @@ impl Machine {
         self.behaviours.get(id).cloned().unwrap_or_default()
     }
 
+    /// How a run of the service behaves that is for this.
+    fn behaviour_of(&self, id: &ServiceId, part: Part) -> Behaviour {
+        let own = self.behaviour(id);
+        let Aside { spawn, life, obeys, leaves } = match part {
+            Part::Main => return own,
+            Part::Step => own.step,
+            Part::StopCommand => own.stop_command,
+        };
+        Behaviour { spawn, life, obeys, leaves, ..Behaviour::default() }
+    }
+
+    /// Takes note of how much of a run has to end. It may be over by that.
+    fn limit_to(&mut self, run: &RunId, tree: StopTree) {
+        let Some(child) = self.children.get_mut(run).filter(|child| child.lives()) else { return };
+        let before = child.left();
+        child.tree = tree;
+        if !child.main && before > 0 && child.left() == 0 {
+            self.over(run);
+        }
+    }
+
     pub(super) fn main_ends(&mut self, run: &RunId, exit: Exit) {
         let Some(child) = self.children.get_mut(run).filter(|child| child.main) else { return };
         child.main = false;
-        let left = child.others;
+        let (left, is_over) = (child.others + child.apart, child.left() == 0);
         let exit = match exit {
             // The system keeps the status for the parent alone.
             _ if child.adopted => Exit::Unknown,
             _ if child.killed => KILLED,
             exit => exit,
         };
+        let id = child.id.clone();
+        let has_asked = run.part() == Part::StopCommand && exit == Exit::Code(0);
         self.tell(Event::Exited { run: run.clone(), exit, left });
+        if left > 0 && is_over {
+            self.over(run);
+        }
+        if has_asked {
+            let asked =
+                self.children.iter().find(|(of, child)| child.id == id && child.main && of.part() == Part::Main);
+            let asked = asked.map(|(of, _)| of.clone());
+            if let (Some(asked), Some(delay)) = (asked, self.behaviour(&id).obeys) {
+                self.end(&asked, delay, Exit::Code(0));
+            }
+        }
     }
 
     pub(super) fn others_end(&mut self, run: &RunId) {
-        let Some(child) = self.children.get_mut(run).filter(|child| child.others > 0) else { return };
+        let Some(child) = self.children.get_mut(run).filter(|child| child.left() > 0) else { return };
         child.others = 0;
-        if !child.main {
-            self.tell(Event::Ended { run: run.clone() });
+        if child.tree == StopTree::All {
+            child.apart = 0;
         }
+        if !child.main {
+            self.over(run);
+        }
+    }
+
+    /// Nothing is left of the run that has to end.
+    fn over(&mut self, run: &RunId) {
+        let Some(child) = self.children.get_mut(run) else { return };
+        child.spared = child.apart > 0;
+        let spared =
+            (0..child.apart).map(|count| Spared { pid: child.pid + 10_000 + count, command: "apart".to_owned() });
+        let spared = spared.collect();
+        self.tell(Event::Ended { run: run.clone(), spared });
     }
 
     /// Who listens on `port`.
