@@ -90,6 +90,7 @@ pub(super) enum Word {
     /// An entry was clicked.
     Clicked(MenuId),
     /// No tray can be shown any more.
+    #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only a bus can be lost"))]
     Lost(&'static str),
     /// The engine has ended.
     End,

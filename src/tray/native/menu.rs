@@ -28,6 +28,7 @@ pub(super) enum Hiding {
 }
 
 /// Which entries of a menu are to be seen.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only GTK hides entries"))]
 pub(super) struct Seen {
     /// Whether this one is.
     pub visible: bool,
