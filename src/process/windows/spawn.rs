@@ -13,7 +13,7 @@ use super::held::Held;
 use super::job::Job;
 use super::program;
 use crate::domain::SpawnOrder;
-use crate::engine::StateDir;
+use crate::engine::{LogPlace, StateDir};
 use crate::process::record::make_folder;
 
 /// A process that has been made, and does nothing until it is let go.
@@ -23,7 +23,7 @@ pub(super) struct Spawned {
     pub main: Held,
     /// The job that it is in.
     pub job: Job,
-    /// How long the log was before, in bytes.
+    /// How much had been written to the log before, in bytes since its beginning.
     pub log_offset: u64,
 }
 
@@ -47,7 +47,8 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     let log_path = dir.log(&order.id);
     let log = make_folder(dir, &order.id).and_then(|()| open_log(&log_path));
     let log = log.map_err(|error| format!("log cannot be opened: {} ({error})", log_path.display()))?;
-    let log_offset = log.metadata().map_or(0, |metadata| metadata.len());
+    // Readers that don't know it begin with the log's beginning.
+    let log_offset = LogPlace::of(dir, &order.id, Some(&log)).map_or(0, |place| place.end);
 
     let environment = Environment::of(order, dir);
     let (name, arguments) = order.spawn.argv.split_first().ok_or_else(|| "command is empty".to_owned())?;

@@ -8,7 +8,7 @@ use zbus::zvariant::Value;
 
 use super::{Desk, User, eventually, free_port, idle, is_alive, panel, playing};
 use crate::bus::on_a_desktop;
-use crate::host::{Entry, TrayItem};
+use crate::host::{Entry, GTK, TrayItem};
 
 #[test]
 fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
@@ -20,7 +20,7 @@ fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
         web["health"] = json!([web["health"], {"exec": ["test", "-e", "ready"], "interval": "100ms"}]);
         let (mut user, item) = User::with_tray(&host, &[("web", web)]).await;
         item.shows(Light::Gray).await;
-        assert_eq!(item.tooltip().await.1, "nothing wanted");
+        assert_eq!(item.words().await.lines().next(), Some("nothing wanted"));
 
         item.click(item.entry("Web — stopped").await.id).await.unwrap();
         item.shows(Light::Yellow).await;
@@ -30,7 +30,8 @@ fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
 
         user.tell(port, "fail").await;
         item.shows(Light::Red).await;
-        item.says("Web: unhealthy · 0 of 1 healthy\nWeb: ").await;
+        item.says("Web: unhealthy · 0 of 1 healthy\n").await;
+        item.says(if GTK { "\nunhealthy: " } else { "\nWeb: " }).await;
         user.tell(port, "recover").await;
         item.shows(Light::Green).await;
 
@@ -92,15 +93,10 @@ fn quit_ends_the_services_and_quit_keep_services_leaves_them_to_the_next_agent()
         assert_eq!(user.process_of("idle").await, pid);
         user.sees("idle", "adopted", true).await;
         item.shows(Light::Green).await;
-        let name = item.name();
         item.choose("Quit").await;
         assert_eq!(user.agent_ends().await, Some(0));
         assert!(!is_alive(pid), "it was to be stopped");
-        let bus = DBusProxy::new(item.item.connection()).await.unwrap();
-        eventually("the item to leave the panel", async || {
-            (!bus.name_has_owner(name.as_str().try_into().unwrap()).await.unwrap()).then_some(())
-        })
-        .await;
+        item.leaves().await;
     });
 }
 

@@ -2,34 +2,33 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 use std::sync::Arc;
+
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
 
 use super::model::Target;
 
 /// Opens things; returns at once, and says in the log if it could not.
 pub type Opener = Arc<dyn Fn(&Target) + Send + Sync>;
 
-/// The user's opener (`xdg-open`, else `gio open`), if `search_path` (as `$PATH`) has one.
+/// The user's opener, by the system's rules (on Linux `xdg-open`, else `gio open`), if `search_path` (as `$PATH`) has it.
 pub fn find_opener(search_path: Option<OsString>) -> Option<Opener> {
     let search_path = search_path?;
-    let find =
-        |name: &str| env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| is_program(path));
-    let (program, argument) = match (find("xdg-open"), find("gio")) {
-        (Some(xdg_open), _) => (xdg_open, None),
-        (None, Some(gio)) => (gio, Some("open")),
-        (None, None) => return None,
+    let find = |name: &str| {
+        env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| system::is_program(path))
     };
-    let setsid = find("setsid");
+    let (program, argument) = system::OPENERS.iter().find_map(|(name, argument)| Some((find(name)?, *argument)))?;
+    let apart = system::Apart::find(&find);
     Some(Arc::new(move |target| {
         let what: OsString = match target {
             Target::Path(path) => existing(path).into(),
             Target::Url(url) => url.into(),
         };
-        let mut command = apart(setsid.as_deref(), &program);
+        let mut command = apart.command(&program);
         command.args(argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         match command.spawn() {
             Ok(child) => reap(child),
@@ -38,30 +37,9 @@ pub fn find_opener(search_path: Option<OsString>) -> Option<Opener> {
     }))
 }
 
-/// `program` in a session of its own (without the system's `setsid`, a process group of its own), so that neither a
-/// terminal's end nor its signals reach what the user has opened.
-fn apart(setsid: Option<&Path>, program: &Path) -> Command {
-    match setsid {
-        Some(setsid) => {
-            let mut command = Command::new(setsid);
-            command.arg(program);
-            command
-        }
-        None => {
-            let mut command = Command::new(program);
-            command.process_group(0);
-            command
-        }
-    }
-}
-
 /// The path itself, or the nearest folder above it that is there: the drop-in folder may not have been made yet.
 fn existing(path: &Path) -> PathBuf {
     path.ancestors().find(|path| path.exists()).unwrap_or(path).to_owned()
-}
-
-fn is_program(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 /// Waits for the end, on a thread that does nothing else: some openers stay as long as what they opened.
@@ -74,7 +52,10 @@ fn reap(mut child: Child) {
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
+    use std::process::Command;
+
     use super::*;
 
     /// Written by a process of its own: a file that is open for writing in ours, or in a child forked meanwhile by
