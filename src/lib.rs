@@ -18,6 +18,8 @@ pub mod engine;
 pub mod domain;
 
 pub mod git;
+pub mod open;
+
 pub mod logs;
 pub mod observe;
 pub mod power;

@@ -119,6 +119,8 @@ impl World {
             | Effect::TellTimeOfDay
             | Effect::WatchFiles { .. }
             | Effect::Answer { .. }
+            | Effect::Take(_)
+            | Effect::RunAction(_)
             | Effect::Exit => None,
         }
     }

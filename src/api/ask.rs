@@ -1,4 +1,4 @@
-//! Wishes: start, stop, restart, enable, disable, reset, reload, wait, shutdown.
+//! Wishes: start, stop, restart, adopt, stop a stranger, enable, disable, reset, reload, wait, shutdown.
 
 use axum::Json;
 use axum::body::Bytes;
@@ -9,8 +9,8 @@ use super::backstage::Backstage;
 use super::failure::{bad_request, refused};
 use super::known::find;
 use super::wait::until_settled;
-use crate::domain::{Accepted, Aim, Command, Goal, Selection, ServiceId, Shutdown};
-use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, ShutdownWish, Wait, Wish};
+use crate::domain::{Accepted, Aim, Command, Goal, ProcessId, Selection, ServiceId, Shutdown};
+use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, RunAction, ShutdownWish, StrangerWish, Wait, Wish};
 
 /// `POST /v1/start`.
 pub async fn start(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
@@ -25,6 +25,25 @@ pub async fn stop(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
 /// `POST /v1/restart`.
 pub async fn restart(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
     wish(&backstage, &body, Command::Restart).await
+}
+
+/// `POST /v1/adopt`.
+pub async fn adopt(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_for_stranger(&backstage, &body, |id, stranger| Command::Adopt { id, stranger }).await
+}
+
+/// `POST /v1/stop-foreign`: answers when the stranger is gone.
+pub async fn stop_foreign(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    wish_for_stranger(&backstage, &body, |id, stranger| Command::StopStranger { id, stranger }).await
+}
+
+/// `POST /v1/run-action`: answers when the action has ended.
+pub async fn run_action(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
+    let RunAction { id, name } = parse(&body)?;
+    let id = known_one(id, &backstage).await?;
+    let command = Command::RunAction { id, name, is_unseen: false };
+    let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks }))
 }
 
 /// `POST /v1/enable`.
@@ -64,8 +83,8 @@ pub async fn wait(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
 pub async fn shutdown(State(backstage): State<Backstage>, body: Bytes) -> Result<Json<Done>, Failure> {
     let ShutdownWish { keep_services } = parse(&body)?;
     let how = if keep_services { Shutdown::Keep } else { Shutdown::AsConfigured };
-    let Accepted { aims: _, remarks } = backstage.engine.command(Command::Shutdown(how)).await.map_err(refused)?;
-    Ok(Json(Done { services: Vec::new(), remarks }))
+    let accepted = backstage.engine.command(Command::Shutdown(how)).await.map_err(refused)?;
+    Ok(Json(Done { services: Vec::new(), remarks: accepted.remarks }))
 }
 
 async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Command) -> Result<Json<Done>, Failure> {
@@ -77,7 +96,24 @@ async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Comm
         (true, false, Some(group)) => Selection::Group(group),
         (_, _, _) => return Err(bad_request("say which services: exactly one of ids, all and group")),
     };
-    let Accepted { aims, remarks } = backstage.engine.command(command(selection)).await.map_err(refused)?;
+    let Accepted { aims, remarks, .. } = backstage.engine.command(command(selection)).await.map_err(refused)?;
+    if wait {
+        until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
+    } else {
+        Ok(Json(Done { services: Vec::new(), remarks }))
+    }
+}
+
+async fn wish_for_stranger(
+    backstage: &Backstage,
+    body: &[u8],
+    command: fn(ServiceId, ProcessId) -> Command,
+) -> Result<Json<Done>, Failure> {
+    let StrangerWish { id, stranger, wait, timeout } = parse(body)?;
+    let timeout = wire::span(timeout).map_err(bad_request)?;
+    let stranger = stranger.parse().map_err(|error: String| bad_request(error))?;
+    let id = known_one(id, backstage).await?;
+    let Accepted { aims, remarks, .. } = backstage.engine.command(command(id, stranger)).await.map_err(refused)?;
     if wait {
         until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
     } else {
@@ -93,8 +129,13 @@ async fn wish_only(
     let Ids { ids } = parse(body)?;
     let ids = known(&ids, backstage).await?;
     let command = command(Selection::Ids(ids));
-    let Accepted { aims: _, remarks } = backstage.engine.command(command).await.map_err(refused)?;
+    let Accepted { remarks, .. } = backstage.engine.command(command).await.map_err(refused)?;
     Ok(Json(Done { services: Vec::new(), remarks }))
+}
+
+async fn known_one(id: String, backstage: &Backstage) -> Result<ServiceId, Failure> {
+    let ids = known(&[id], backstage).await?;
+    ids.into_iter().next().ok_or_else(|| bad_request("id is empty: name a service"))
 }
 
 /// The ids of a request, all of which must be services; there must be one at least.
@@ -107,7 +148,7 @@ async fn known(ids: &[String], backstage: &Backstage) -> Result<Vec<ServiceId>, 
 }
 
 /// The body of a request; an empty one is an empty object.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
+pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not as expected: {error}")))
 }

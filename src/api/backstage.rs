@@ -1,13 +1,14 @@
 //! What the interface needs beside the engine, as ports that the composition root fills.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::SystemTime;
 
 use tokio::sync::watch;
 
-use crate::domain::{ServiceId, ServiceView};
+use crate::domain::catalog::Reading;
+use crate::domain::{Problem, ServiceId, ServiceView};
 use crate::engine::Handle;
 use crate::wire::{AgentFacts, Checkout, Event, Samples};
 
@@ -26,6 +27,8 @@ pub struct Backstage {
     pub last_lines: LastLines,
     /// Tells what is checked out.
     pub checkout: Checkouts,
+    /// Reads sources that are not in use.
+    pub propose: Proposals,
     /// What happened.
     pub journal: Arc<dyn Journal>,
 }
@@ -38,6 +41,10 @@ pub type LastLines = Arc<dyn Fn(&ServiceId, usize) -> io::Result<Option<Vec<Stri
 
 /// What is checked out around a folder, and how it came to be since then; `None` outside of every checkout.
 pub type Checkouts = Arc<dyn Fn(&Path, SystemTime) -> io::Result<Option<Checkout>> + Send + Sync>;
+
+/// Reads all sources as if these files, of absolute paths, had been dropped in; says what is wrong with one that would not
+/// be taken into use.
+pub type Proposals = Arc<dyn Fn(&[PathBuf]) -> Result<Reading, Problem> + Send + Sync>;
 
 /// What happened, as far as it is kept.
 pub trait Journal: Send + Sync {

@@ -9,6 +9,7 @@ mod backstage;
 mod events;
 mod failure;
 mod known;
+mod plan;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod platform;
@@ -21,7 +22,7 @@ mod show;
 mod tests;
 mod wait;
 
-pub use backstage::{Backstage, Checkouts, Journal, LastLines, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Sampling};
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;

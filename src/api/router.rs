@@ -12,7 +12,7 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::backstage::Backstage;
 use super::failure::bad_request;
-use super::{OPENAPI, ask, events, show};
+use super::{OPENAPI, ask, events, plan, show};
 use crate::wire::{Failure, FailureKind};
 
 /// The longest body that a request may have, in bytes: room for the ids of some thousand services.
@@ -61,10 +61,14 @@ pub(super) fn routes() -> Vec<Route> {
         wish("/v1/start", post(ask::start)),
         wish("/v1/stop", post(ask::stop)),
         wish("/v1/restart", post(ask::restart)),
+        wish("/v1/adopt", post(ask::adopt)),
+        wish("/v1/stop-foreign", post(ask::stop_foreign)),
+        wish("/v1/run-action", post(ask::run_action)),
         wish("/v1/enable", post(ask::enable)),
         wish("/v1/disable", post(ask::disable)),
         wish("/v1/reset", post(ask::reset)),
         wish("/v1/reload", post(ask::reload)),
+        wish("/v1/plan", post(plan::plan)),
         wish("/v1/wait", post(ask::wait)),
         wish("/v1/shutdown", post(ask::shutdown)),
     ]

@@ -13,7 +13,8 @@ use super::backstage::Backstage;
 use super::events::query;
 use super::failure::internal;
 use super::known::find;
-use crate::domain::{Kind, ServiceView, Snapshot};
+use crate::domain::catalog::Basis;
+use crate::domain::{Kind, ServiceView, Snapshot, secrets};
 use crate::wire::{Config, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
 
 /// How many lines of a log `why` shows.
@@ -53,10 +54,10 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
     // One was asked for, and so one was found.
     let view = views.first().ok_or_else(|| internal("the service is gone"))?;
-    let asked = (backstage.clone(), Arc::clone(view));
+    let asked = (backstage.clone(), Arc::clone(view), Arc::clone(&snapshot.basis));
     let (lines, events, checkout) = aside(move || {
-        let (backstage, view) = asked;
-        let lines = (backstage.last_lines)(&view.id, LAST_LINES);
+        let (backstage, view, basis) = asked;
+        let lines = (backstage.last_lines)(&view.id, LAST_LINES).map(|lines| shareable(lines, &view, &basis));
         let events = backstage.journal.read(0);
         let since = events.as_ref().ok().and_then(|(events, _)| last_healthy(&view, events));
         let since = since.and_then(|at| at.try_into().ok()).unwrap_or_else(SystemTime::now);
@@ -78,6 +79,16 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
     let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
     Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
+}
+
+/// The last lines of a log as they may be shown to others: an explanation gets pasted.
+fn shareable(lines: Option<Vec<String>>, view: &ServiceView, basis: &Basis) -> Option<Vec<String>> {
+    let declared = basis.explain(&view.id).map(|explained| explained.secrets).unwrap_or_default();
+    let values = match &view.service.kind {
+        Kind::Process(spawn) => secrets::values(spawn, &declared),
+        Kind::External | Kind::Detached | Kind::Settings => Vec::new(),
+    };
+    Some(lines?.iter().map(|line| secrets::masked_line(line, &values)).collect())
 }
 
 /// `GET /v1/why/{id}/config`.

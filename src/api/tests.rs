@@ -16,6 +16,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
 use super::{Backstage, Journal, Listener, router, serve};
+use crate::domain::catalog::Reading;
 use crate::domain::sample::NOW;
 use crate::domain::{Accepted, Aim, Answer, Command, Goal, Snapshot};
 use crate::engine::{Clock, Handle, Request};
@@ -90,6 +91,7 @@ impl World {
             }),
             last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
             checkout: Arc::new(|_, _| Ok(None)),
+            propose: Arc::new(|_| Ok(empty_reading())),
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
         };
         let listener = Listener::bind(&socket).unwrap();
@@ -133,6 +135,17 @@ impl Drop for World {
     }
 }
 
+fn empty_reading() -> Reading {
+    Reading {
+        files: Vec::new(),
+        surroundings: Arc::default(),
+        unlisted: false,
+        problems: Vec::new(),
+        cause: "a test".to_owned(),
+        order: 0,
+    }
+}
+
 fn url(path: &str) -> String {
     format!("http://pilotlight{path}")
 }
@@ -154,5 +167,5 @@ async fn eventually(what: &str, holds: impl Fn() -> bool) {
 
 fn accepted(aims: &[(&str, Goal)]) -> Answer {
     let aims = aims.iter().map(|(id, goal)| Aim { id: crate::domain::sample::id(id), goal: *goal, not_run: None });
-    Ok(Accepted { aims: aims.collect(), remarks: Vec::new() })
+    Ok(Accepted { aims: aims.collect(), ..Accepted::default() })
 }

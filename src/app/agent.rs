@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 
 use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
+use super::plan::proposals;
 use super::platform::uptime;
 use super::project::{Project, in_full};
 use super::{signals, words};
@@ -23,8 +24,9 @@ use crate::engine::{Clock, Engine, Handle, Ports, StateDir};
 use crate::logs::DiskLogs;
 use crate::notify::{DesktopNotifier, OpenLog};
 use crate::observe::{Observer, TreeMeters, Usage};
+use crate::open::{Opener, Target, find_opener};
 use crate::probe::NetProbes;
-use crate::process::OsProcesses;
+use crate::process::{OsActions, OsProcesses};
 use crate::sources::{DiskSources, Reader};
 use crate::state::{AgentFile, AgentRecord, DiskStore, Instance, Kept};
 use crate::watch::{FileWatch, FolderWatch};
@@ -119,7 +121,7 @@ impl Agent<'_> {
         let journal = Arc::new(store.journal(dir.clone()));
         let opener = match face {
             Face::None => None,
-            Face::Tray | Face::TrayLater => tray::find_opener(std::env::var_os("PATH")),
+            Face::Tray | Face::TrayLater => find_opener(std::env::var_os("PATH")),
         };
         let watch = FolderWatch::start(&project.location.folder, inbox.clone());
         let reader =
@@ -128,6 +130,7 @@ impl Agent<'_> {
             processes: Box::new(processes),
             probes: Box::new(NetProbes::new(inbox.clone(), outputs(dir.clone()))),
             meters: Box::new(TreeMeters::new(inbox.clone())),
+            actions: Box::new(OsActions::new(inbox.clone(), dir.clone())),
             sources: Box::new(DiskSources::start(reader, inbox.clone())),
             files: Box::new(FileWatch::new(inbox.clone())),
             store: Box::new(store),
@@ -166,6 +169,7 @@ impl Agent<'_> {
             sample: sampling(),
             last_lines: last_lines(dir.clone()),
             checkout: checkouts(),
+            propose: proposals(project),
             journal,
         };
         let (ended, end) = oneshot::channel::<()>();
@@ -230,7 +234,7 @@ fn greet(project: &Project, face: Face) {
 fn desk(
     project: &Project,
     dir: &StateDir,
-    opener: Option<tray::Opener>,
+    opener: Option<Opener>,
     is_there: Arc<AtomicBool>,
     pictures: PathBuf,
 ) -> tray::Desk {
@@ -256,10 +260,10 @@ fn desk(
     tray::Desk { places, opener, sampler: Some(Box::new(sampler)), is_there, pictures }
 }
 
-fn open_log(opener: Option<tray::Opener>, dir: &StateDir) -> Option<OpenLog> {
+fn open_log(opener: Option<Opener>, dir: &StateDir) -> Option<OpenLog> {
     let dir = dir.clone();
     let opener = opener?;
-    Some(Arc::new(move |id: &ServiceId| opener(&tray::Target::Path(dir.log(id)))))
+    Some(Arc::new(move |id: &ServiceId| opener(&Target::Path(dir.log(id)))))
 }
 
 /// What makes the run ids of this agent different from all others': when it began, and as which process.

@@ -5,7 +5,9 @@
 
 mod agent;
 mod backstage;
+mod complete;
 mod console;
+mod plan;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
 mod platform;
@@ -21,15 +23,16 @@ use project::Project;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
-    if let Some(done) = platform::errand() {
-        return done;
+    if let Some(exit) = platform::errand().or_else(complete::complete) {
+        return exit;
     }
     let Invocation { global, command } = cli::parse();
     let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {
         Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
+        Command::Schema { .. } => return cli::schema().into(),
         Command::Completions { shell } => return cli::completions(shell).into(),
-        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) => {}
+        Command::Run(_) | Command::Ask(_) | Command::Logs(_) | Command::Check(_) | Command::Plan(_) => {}
     }
     let project = match Project::find(&global) {
         Ok(project) => project,
@@ -42,10 +45,15 @@ pub fn main() -> ExitCode {
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Logs(logs) => match project.state(&global) {
-            Ok(place) => cli::logs(&logs, &place.dir, &project.defined()).into(),
+            Ok(place) => {
+                let defined = project.defined();
+                project::written_elsewhere(&logs.ids, &defined, &place.dir).iter().for_each(|text| cli::remark(text));
+                cli::logs(&logs, &place.dir, &defined).into()
+            }
             Err(error) => refuse(Exit::NotDone, &error, None).into(),
         },
         Command::Check(check) => project.check(&check).into(),
-        Command::DemoService { .. } | Command::Completions { .. } => ExitCode::SUCCESS,
+        Command::Plan(plan) => plan::plan(&project, &global, &plan).into(),
+        Command::DemoService { .. } | Command::Completions { .. } | Command::Schema { .. } => ExitCode::SUCCESS,
     }
 }

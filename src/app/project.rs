@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use crate::cli::{self, Check, Exit, Global};
 use crate::domain::catalog::{Ledger, Reading, Resolution};
-use crate::domain::{self, Moment, Problem, ServiceId, Severity};
+use crate::domain::{self, Catalog, Moment, Problem, ServiceId, Severity};
+use crate::engine::StateDir;
+use crate::process::RunRecord;
 use crate::sources::{Asked, Location, Reader, Unwatched};
 use crate::state::{self, AgentRecord, Place, Rendezvous, StateError};
 
@@ -83,6 +85,11 @@ impl Project {
         self.read().catalog.services.into_keys().collect()
     }
 
+    /// What is defined now.
+    pub fn catalog(&self) -> Catalog {
+        self.read().catalog
+    }
+
     /// Judges the whole configuration, or single files by themselves.
     pub fn check(&self, check: &Check) -> Exit {
         if check.files.is_empty() {
@@ -115,9 +122,21 @@ impl Project {
         judge(self.reader().read("asked to".to_owned()))
     }
 
-    fn reader(&self) -> Reader {
+    /// Reads its sources, and watches nothing.
+    pub fn reader(&self) -> Reader {
         Reader::new(self.location.clone(), self.root.clone(), self.environment.clone(), Box::new(Unwatched))
     }
+}
+
+/// Of which of the services `ids` (all of `defined` without any) the present run writes to no log of ours, a sentence
+/// each.
+pub(super) fn written_elsewhere(ids: &[String], defined: &[ServiceId], dir: &StateDir) -> Vec<String> {
+    let asked = |id: &&ServiceId| ids.is_empty() || ids.iter().any(|asked| asked == id.as_str());
+    let taken =
+        |id: &&ServiceId| RunRecord::load(dir, id).is_some_and(|record| record.stranger && record.end.is_none());
+    let told =
+        |id| format!("the run of {id} was begun by somebody else and taken over: what it writes is not in this log");
+    defined.iter().filter(asked).filter(taken).map(told).collect()
 }
 
 /// What a reading means to whoever waits for nothing: what is empty or broken now is told now.

@@ -99,6 +99,14 @@ pub enum Command {
     Logs(Logs),
     /// Validate sources, without an agent
     Check(Check),
+    /// Tell what would happen, service by service: nothing is done
+    Plan(Plan),
+    /// Print the JSON Schema of a source, for editors
+    Schema {
+        /// The same: the schema is JSON
+        #[arg(long)]
+        json: bool,
+    },
     /// Print a completion script for a shell
     Completions {
         /// The shell
@@ -127,7 +135,9 @@ pub enum Ask {
     /// Switch services on, with what they depend on, and wait until they are healthy
     Start(Targets),
     /// Switch services off, dependents first, and wait until they are gone
-    Stop(Targets),
+    Stop(Stop),
+    /// Take the stranger on a service's port as its run
+    Adopt(Adopt),
     /// Give services a new run, and wait until it is healthy
     Restart(Targets),
     /// The same wish as start, without waiting
@@ -188,6 +198,13 @@ pub enum Ask {
         #[command(flatten)]
         output: Output,
     },
+    /// Open a service's page with your browser
+    Open {
+        /// The id of a service
+        id: String,
+    },
+    /// Run an action of a service to its end, and show what it says
+    RunAction(RunAction),
     /// Show who needs whom
     Graph {
         /// How to draw it
@@ -245,6 +262,54 @@ pub struct Targets {
     pub output: Output,
 }
 
+/// Which services are stopped, or whose stranger.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Stop {
+    /// Which services.
+    #[command(flatten)]
+    pub targets: Targets,
+    /// Not the service, but the stranger on its port
+    #[arg(long, conflicts_with_all = ["all", "group", "no_wait", "timeout"])]
+    pub foreign: bool,
+    /// Do not ask
+    #[arg(long, short, requires = "foreign")]
+    pub yes: bool,
+}
+
+/// Whose stranger is taken over.
+#[derive(Clone, Debug, Args)]
+pub struct Adopt {
+    /// The id of a service
+    pub id: String,
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Return at once
+    #[arg(long, conflicts_with = "timeout")]
+    pub no_wait: bool,
+    /// How long to wait at most: "1500ms", "30s", "5m" or seconds [default: as long as the service may take]
+    #[arg(long, value_name = "D", value_parser = duration)]
+    pub timeout: Option<Duration>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Which action is run.
+#[derive(Clone, Debug, Args)]
+pub struct RunAction {
+    /// The id of a service
+    pub id: String,
+    /// The action's name
+    pub name: String,
+    /// Do not ask, where the action asks for a yes
+    #[arg(long, short)]
+    pub yes: bool,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
 /// Services by id.
 #[derive(Clone, Debug, Args)]
 pub struct Ids {
@@ -285,6 +350,16 @@ pub struct Logs {
 #[derive(Clone, Debug, Default, Args)]
 pub struct Check {
     /// Files that are judged alone [default: the configuration]
+    pub files: Vec<PathBuf>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// What might happen.
+#[derive(Clone, Debug, Default, Args)]
+pub struct Plan {
+    /// Files as if they were dropped in [default: the configuration as it is on disk]
     pub files: Vec<PathBuf>,
     /// How to print.
     #[command(flatten)]
@@ -379,6 +454,12 @@ mod tests {
             "start a b",
             "start --all --no-wait",
             "stop --group backend --timeout 30s",
+            "stop a --foreign --yes --json",
+            "adopt a",
+            "open a",
+            "run-action a seed",
+            "run-action a seed --yes --json",
+            "adopt a --yes --timeout 5s --json",
             "restart a --timeout 1500ms --json",
             "enable a",
             "disable a --json",
@@ -391,6 +472,8 @@ mod tests {
             "why a --config --json",
             "check",
             "check a.json b.json --json",
+            "plan",
+            "plan a.json b.json --json",
             "events -f --since 14:30",
             "reload",
             "wait a b --for completed --timeout 5m",
@@ -398,6 +481,8 @@ mod tests {
             "graph --format mermaid",
             "graph --json",
             "completions bash",
+            "schema",
+            "schema --json",
             "shutdown --keep-services",
             "demo-service api --port 8000 --help",
         ] {
@@ -414,6 +499,11 @@ mod tests {
             "start a --all",
             "start --all --group g",
             "start a --no-wait --timeout 3s",
+            "stop --all --foreign",
+            "stop a --yes",
+            "adopt",
+            "adopt a b",
+            "run-action a",
             "wait",
             "wait a --for ever",
             "wait a --timeout 3d",
@@ -422,7 +512,6 @@ mod tests {
             "run --tray --headless",
             "graph --format json --json",
             "logs a --raw --json",
-            "plan",
             "dashboard",
             "stat",
         ] {

@@ -1,15 +1,17 @@
 //! The client: asks the running agent, and says what it answered.
 
+mod action;
 mod connection;
+mod stranger;
 
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+pub(super) use self::connection::{Connection, PROMPT};
 use jiff::Timestamp;
 use serde_json::json;
 
-use self::connection::Connection;
 use super::args::{Ask, GraphFormat, Ids, Output, Targets};
 use super::exit::{Exit, Unmet};
 use super::logs::point_in_time;
@@ -18,6 +20,7 @@ use super::render::{
     Look, problem_lines, render_config, render_event, render_graph, render_ps, render_status, render_why,
 };
 use crate::domain::Severity;
+use crate::open::{Program, Target};
 use crate::wire::{Config, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish};
 
 /// Where the agent is, and what belongs to it.
@@ -40,7 +43,7 @@ pub fn client_on(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dy
         Ok(runtime) => runtime,
         Err(error) => return Unmet::new(Exit::NotDone, format!("failed to start: {error}")).tell(err),
     };
-    match runtime.block_on(perform(ask, control, out)) {
+    match runtime.block_on(perform(ask, control, out, err)) {
         Ok(exit) => exit,
         Err(unmet) => unmet.tell(err),
     }
@@ -52,7 +55,7 @@ const SHUTDOWN: Duration = Duration::from_secs(300);
 /// How many past events come before those that are followed.
 const PAST_EVENTS: usize = 10;
 
-async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write) -> Result<Exit, Unmet> {
+async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dyn Write) -> Result<Exit, Unmet> {
     let agent = Connection::to(control)?;
     match ask {
         Ask::Status { ids, output } => {
@@ -77,8 +80,15 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write) -> Result<Ex
             Ok(Exit::Done)
         }
         Ask::Start(targets) => wish(out, &agent, "/v1/start", targets).await,
-        Ask::Stop(targets) => wish(out, &agent, "/v1/stop", targets).await,
+        Ask::Stop(stop) if stop.foreign => stranger::stop(out, err, &agent, stop).await,
+        Ask::Stop(stop) => wish(out, &agent, "/v1/stop", &stop.targets).await,
+        Ask::Adopt(adopt) => stranger::adopt(out, err, &agent, adopt).await,
         Ask::Restart(targets) => wish(out, &agent, "/v1/restart", targets).await,
+        Ask::Open { id } => {
+            let status: Status = agent.get(&with_ids("/v1/status", std::slice::from_ref(id))?).await?;
+            open(id, status.services.first().and_then(|service| service.url.as_deref()))
+        }
+        Ask::RunAction(asked) => action::run(out, err, &agent, asked).await,
         Ask::Enable(ids) => wish_only(out, &agent, "/v1/enable", ids, "is switched on").await,
         Ask::Disable(ids) => wish_only(out, &agent, "/v1/disable", ids, "is switched off").await,
         Ask::Reset(ids) => wish_only(out, &agent, "/v1/reset", ids, "follows its definition again").await,
@@ -136,6 +146,19 @@ fn settled(out: &mut dyn Write, answer: Result<Done, connection::Failed>, output
     let line = |service: &&Reached| format!("{}: {}", service.id, service.reason.as_deref().unwrap_or("unknown"));
     let errors = missed.iter().map(line).collect();
     Err(Unmet { exit: Exit::NotDone, errors, hint: Some(format!("`pilotlight why {}` explains it", first.id)) })
+}
+
+/// Opens the page of the service `id` with whatever the user has chosen for pages.
+fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
+    let not_done = |error: String| Unmet::new(Exit::NotDone, error);
+    let url =
+        url.ok_or_else(|| not_done(format!("{id} has no address")).hint("base_url or default_port gives it one"))?;
+    let page =
+        Target::page(url).ok_or_else(|| not_done(format!("{url} is no page: only http and https are opened")))?;
+    let program = Program::find(std::env::var_os("PATH"));
+    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(url))?;
+    program.open(&page).map_err(|error| not_done(error.to_string()))?;
+    Ok(Exit::Done)
 }
 
 async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Result<Exit, Unmet> {

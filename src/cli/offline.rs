@@ -1,13 +1,16 @@
-//! How `check` and `completions` show what needs no agent, and how refusals are told.
+//! How `check`, `schema` and `completions` show what needs no agent, and how refusals are told.
 
 use std::io::{self, Write};
 
 use clap::CommandFactory;
 use clap_complete::Shell;
+use clap_complete::env::Shells;
 
 use super::args::Invocation;
 use super::exit::{Exit, Unmet};
 use super::render::render_check;
+use crate::domain::catalog::SCHEMA;
+use crate::domain::text::plain_line;
 use crate::domain::{Problem, ServiceId, Severity};
 use crate::wire;
 
@@ -23,14 +26,39 @@ pub fn check(problems: &[Problem], services: &[ServiceId], json: bool) -> Exit {
     }
 }
 
-/// Prints the completion script for `shell`.
+/// The variable that a shell sets, to its own name, when it asks the program what may be typed next.
+pub const COMPLETION_VARIABLE: &str = "PILOTLIGHT_COMPLETE";
+
+/// Everything that can be typed, for whoever completes it.
+pub fn command() -> clap::Command {
+    Invocation::command()
+}
+
+/// Prints the completion script for `shell`: it asks the program itself, which knows the services.
 pub fn completions(shell: Shell) -> Exit {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
-    match show(&mut anstream::stdout(), &String::from_utf8_lossy(&script)) {
+    match show(&mut anstream::stdout(), &script(shell)) {
         Ok(()) => Exit::Done,
         Err(unmet) => unmet.tell(&mut anstream::stderr()),
     }
+}
+
+/// Prints the JSON Schema of a source.
+pub fn schema() -> Exit {
+    match show(&mut anstream::stdout(), SCHEMA) {
+        Ok(()) => Exit::Done,
+        Err(unmet) => unmet.tell(&mut anstream::stderr()),
+    }
+}
+
+fn script(shell: Shell) -> String {
+    let mut script = Vec::new();
+    let shells = Shells::builtins();
+    if let Some(completer) = shells.completer(&shell.to_string()) {
+        // A buffer in memory takes everything.
+        let _ =
+            completer.write_registration(COMPLETION_VARIABLE, "pilotlight", "pilotlight", "pilotlight", &mut script);
+    }
+    String::from_utf8_lossy(&script).into_owned()
 }
 
 /// Says on stderr why something can't be done, with advice, and gives `exit` back.
@@ -41,6 +69,12 @@ pub fn refuse(exit: Exit, error: &str, hint: Option<&str>) -> Exit {
         None => unmet,
     }
     .tell(&mut anstream::stderr())
+}
+
+/// Says on stderr what else there is to know.
+pub fn remark(text: &str) {
+    // Nobody is left to be told when stderr is gone.
+    let _ = writeln!(anstream::stderr(), "note: {}", plain_line(text, 2000));
 }
 
 /// Prints `text` on `out`. A reader that has seen enough ends everything, without a word.
@@ -66,9 +100,8 @@ mod tests {
     #[test]
     fn every_shell_gets_a_script() {
         for shell in [Shell::Bash, Shell::Zsh, Shell::Fish, Shell::Elvish, Shell::PowerShell] {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut Invocation::command(), "pilotlight", &mut script);
-            assert!(String::from_utf8(script).unwrap().contains("restart"), "{shell}");
+            let script = script(shell);
+            assert!(script.contains(COMPLETION_VARIABLE) && script.contains("pilotlight"), "{shell}");
         }
     }
 }

@@ -1,5 +1,6 @@
-//! The client's way to a Unix socket, and what it makes sure of before it trusts one.
+//! The client's way to a Unix socket, what it makes sure of before it trusts one, and how it tells files apart.
 
+use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -34,4 +35,17 @@ pub async fn is_there(path: &Path) -> bool {
 /// Whether `error` says that somebody listens, but not at this very moment: never, connections wait in line.
 pub fn is_busy(_error: &io::Error) -> bool {
     false
+}
+
+/// What tells a file apart from others that have had or will have its name, while it is there: its inode.
+pub type FileId = u64;
+
+/// The identity of the file at `path`.
+pub fn identity(path: &Path) -> Option<FileId> {
+    path.metadata().ok().map(|metadata| metadata.ino())
+}
+
+/// The same of an open file.
+pub fn identity_of(file: &File) -> io::Result<FileId> {
+    Ok(file.metadata()?.ino())
 }

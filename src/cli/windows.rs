@@ -1,6 +1,7 @@
-//! The client's way to a named pipe, and what it makes sure of before it trusts one.
+//! The client's way to a named pipe, and what it makes sure of before it trusts one, and how it tells files apart.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::path::Path;
 
@@ -46,4 +47,18 @@ pub async fn is_there(path: &Path) -> bool {
 /// Whether `error` says that somebody listens, but not at this very moment.
 pub fn is_busy(error: &io::Error) -> bool {
     error.raw_os_error() == Some(BUSY)
+}
+
+/// What tells a file apart from others that have had or will have its name, while it is there: its number on its volume.
+/// The time of its making does not, because a new file of the same name inherits that.
+pub type FileId = u64;
+
+/// The identity of the file at `path`.
+pub fn identity(path: &Path) -> Option<FileId> {
+    identity_of(&File::open(path).ok()?).ok()
+}
+
+/// The same of an open file.
+pub fn identity_of(file: &File) -> io::Result<FileId> {
+    Ok(winapi_util::file::information(file)?.file_index())
 }

@@ -108,7 +108,7 @@ fn alive(aim: &Aim, view: &ServiceView, snapshot: &Snapshot) -> Verdict {
         ProcessState::Failed => Verdict::Hopeless(told(view)),
         // Wanted and stopped: it ended by itself, and is left so. Only what others run may come by itself.
         ProcessState::Stopped if view.service.kind != Kind::External => Verdict::Hopeless(told(view)),
-        // A stranger never becomes this service's run, however well it works.
+        // A stranger does not become this service's run by itself, however well it works.
         ProcessState::Foreign if !matches!(view.health, HealthState::Starting | HealthState::Unknown) => {
             Verdict::Hopeless(told(view))
         }

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Reading;
+use super::forecast::{Forecast, Proposal};
 use super::id::{RunId, ServiceId};
 use super::notice::Notice;
-use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, Spared};
+use super::run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, ProcessId, Spared};
 use super::service::{FilePattern, LogPolicy, Probe, Signal, Spawn, StopTree};
 
 /// A fact, told by an effect; in the past tense.
@@ -51,6 +52,18 @@ pub enum Event {
         run: RunId,
         /// Who has it.
         holder: PortHolder,
+    },
+    /// The stranger is in our hands, and is followed and ended like a run from now on.
+    Taken {
+        /// The run that it is.
+        run: RunId,
+    },
+    /// The stranger is left alone.
+    NotTaken {
+        /// The run that it would have been.
+        run: RunId,
+        /// Why, as a fragment: "pid 42 has ended".
+        error: String,
     },
     /// The main process ended. With `left` 0 the run is over.
     Exited {
@@ -99,6 +112,15 @@ pub enum Event {
         /// The resident memory of its whole tree in bytes; `None` if it can't be told.
         memory: Option<u64>,
     },
+    /// An action has ended, or could not be started.
+    ActionEnded {
+        /// What it ran as.
+        run: RunId,
+        /// How it ended; `None` if it could not be started.
+        exit: Option<Exit>,
+        /// Its last line, or why it could not be started, as a fragment.
+        words: String,
+    },
     /// The log of this service can't be kept within its bounds, or can again.
     LogTroubled {
         /// The service.
@@ -137,6 +159,31 @@ pub enum Command {
     Reset(Selection),
     /// Read everything again.
     Reload,
+    /// Tell what would happen if the sources were like this; nothing is done.
+    Plan(Proposal),
+    /// Take the stranger on this service's port as its run.
+    Adopt {
+        /// The service.
+        id: ServiceId,
+        /// The process that the user was shown and has said yes to.
+        stranger: ProcessId,
+    },
+    /// End the stranger on this service's port, so that the service can start. Answered when it is gone.
+    StopStranger {
+        /// The service.
+        id: ServiceId,
+        /// The process that the user was shown and has said yes to.
+        stranger: ProcessId,
+    },
+    /// Run an action of a service. Answered when it has ended.
+    RunAction {
+        /// The service.
+        id: ServiceId,
+        /// The action's name.
+        name: String,
+        /// Whether whoever wishes it sees no answer, so that a failure has to be told by a notification.
+        is_unseen: bool,
+    },
     /// Show no notifications until told otherwise.
     PauseNotifications(bool),
     /// Show no notifications of this service for a while.
@@ -185,6 +232,8 @@ pub struct Accepted {
     pub aims: Vec<Aim>,
     /// What else the wish brought about, a sentence each: "db, which was stopped by the user, starts as well".
     pub remarks: Vec<String>,
+    /// What would happen, if that was the question.
+    pub forecast: Option<Forecast>,
 }
 
 /// What a wish is to bring about.
@@ -239,6 +288,8 @@ pub enum Effect {
     },
     /// Start a process; answer with `Spawned`, `SpawnFailed` or `PortTaken`.
     Spawn(SpawnOrder),
+    /// Take a stranger on a service's port in hand; answer with `Taken` or `NotTaken`.
+    Take(TakeOrder),
     /// Ask the run to end: its group while its main process lives, all that is left of it afterwards.
     Ask {
         /// The run.
@@ -259,6 +310,8 @@ pub enum Effect {
     Probe(ProbeOrder),
     /// Measure the memory of a run once, and answer with [`Event::Measured`].
     Measure(MeasureOrder),
+    /// Run an action, and answer with [`Event::ActionEnded`].
+    RunAction(ActionOrder),
     /// Keep the logs of these services, and of no others, within these bounds from now on.
     KeepLogs(BTreeMap<ServiceId, LogPolicy>),
     /// From now on tell of changes of these files of a service, and of no others; answer with [`Event::FilesTouched`].
@@ -298,6 +351,35 @@ pub struct SpawnOrder {
     pub spawn: Arc<Spawn>,
     /// Its own port, which must be free.
     pub port: Option<u16>,
+}
+
+/// Which stranger to take in hand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TakeOrder {
+    /// The service whose port it has.
+    pub id: ServiceId,
+    /// The run that it becomes.
+    pub run: RunId,
+    /// The process; no other one.
+    pub stranger: ProcessId,
+    /// The port that it must listen on.
+    pub port: u16,
+    /// What the definition spawns, if it becomes the service's run, which later agents are to know; `None` if it is
+    /// only taken to be ended.
+    pub spawn_hash: Option<String>,
+}
+
+/// Which action to run.
+#[derive(Clone, Debug)]
+pub struct ActionOrder {
+    /// The service.
+    pub id: ServiceId,
+    /// What it runs as.
+    pub run: RunId,
+    /// The action's name.
+    pub name: String,
+    /// The action's argv in the service's directory and environment.
+    pub spawn: Arc<Spawn>,
 }
 
 /// What to probe.

@@ -93,6 +93,11 @@ impl RunId {
     pub fn of_stop_command(&self) -> Self {
         Self::new(&format!("{}.{STOP_COMMAND}", self.0))
     }
+
+    /// Whether it is no run of a service, but an action beside one.
+    pub fn is_action(&self) -> bool {
+        self.0.starts_with(ACTION)
+    }
 }
 
 /// What a run is for.
@@ -110,6 +115,8 @@ pub enum Part {
 const STEP: &str = "before";
 /// How the id of a stop command's run ends.
 const STOP_COMMAND: &str = "stop";
+/// What the ids of actions begin with.
+const ACTION: &str = "action-";
 
 impl fmt::Display for RunId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -142,6 +149,11 @@ impl RunIds {
         self.next += 1;
         run
     }
+
+    /// The next id, for an action.
+    pub fn fresh_action(&mut self) -> RunId {
+        RunId::new(&format!("{ACTION}{}", self.fresh()))
+    }
 }
 
 #[cfg(test)]
@@ -162,6 +174,7 @@ mod tests {
     fn run_ids_never_repeat() {
         let mut ids = RunIds::new("x");
         assert_ne!(ids.fresh(), ids.fresh());
+        assert!(ids.fresh_action().is_action() && !ids.fresh().is_action());
     }
 
     #[test]

@@ -6,6 +6,7 @@ pub mod aim;
 pub mod catalog;
 pub mod diff;
 mod event;
+mod forecast;
 mod id;
 mod moment;
 mod node;
@@ -22,19 +23,22 @@ mod supervisor;
 pub mod text;
 
 pub use event::{
-    Accepted, Aim, Answer, Command, Effect, Event, Goal, Intent, MeasureOrder, Occurrence, ProbeOrder, Refusal,
-    Selection, Shutdown, SpawnOrder,
+    Accepted, ActionOrder, Aim, Answer, Command, Effect, Event, Goal, Intent, MeasureOrder, Occurrence, ProbeOrder,
+    Refusal, Selection, Shutdown, SpawnOrder, TakeOrder,
 };
+pub use forecast::{Does, Forecast, Planned, Proposal};
 pub use id::{MAX_SERVICE_ID, Part, RunId, RunIds, ServiceId};
 pub use moment::Moment;
 pub use node::{Entry, Node, Value};
 pub use notice::{Notice, NoticeKey, Urgency};
 pub use problem::{Place, Problem, Severity};
-pub use run::{Exit, FoundEnd, FoundRun, Outcome, PortHolder, Spared};
+pub use run::{EarlierRun, Exit, FoundEnd, FoundRun, Outcome, PortHolder, ProcessId, Spared};
 pub use service::{
     Action, AgentSettings, Catalog, Check, Condition, Dependency, Display, FilePattern, Group, Kind, Limits, LogPolicy,
     NamedPort, NotifyPolicy, Probe, QuietHours, RestartPolicy, RestartWhen, Service, Signal, Spawn, Step, StopPolicy,
     StopTree,
 };
-pub use snapshot::{Blocker, HealthState, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy};
+pub use snapshot::{
+    ActionState, Blocker, HealthState, LastAction, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy,
+};
 pub use supervisor::Supervisor;

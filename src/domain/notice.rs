@@ -22,6 +22,8 @@ pub struct Notice {
 pub enum NoticeKey {
     /// One service.
     Service(ServiceId),
+    /// An action of a service, by its name.
+    Action(ServiceId, String),
     /// Several services at once.
     Burst,
     /// The sources.

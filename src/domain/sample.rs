@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::domain::catalog::{Basis, Content, Role, SourceFile, Surroundings};
 use crate::domain::{
-    Blocker, Check, Condition, Dependency, Display, Entry, Exit, HealthState, Kind, LastExit, Light, Moment, Node,
-    Place, Probe, ProcessState, RestartPolicy, RunId, Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy,
-    Value, WantedBy,
+    Action, ActionState, Blocker, Check, Condition, Dependency, Display, EarlierRun, Entry, Exit, HealthState, Kind,
+    LastAction, LastExit, Light, Moment, Node, Place, PortHolder, Probe, ProcessId, ProcessState, RestartPolicy, RunId,
+    Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, Value, WantedBy,
 };
 
 /// The moment that all samples take for now.
@@ -106,6 +106,8 @@ pub fn stopped(name: &str) -> ServiceView {
         next_try: None,
         spared: Vec::new(),
         counted: true,
+        foreign: None,
+        last_action: None,
     }
 }
 
@@ -144,6 +146,29 @@ pub fn waiting(name: &str, needed: &str, because: &str) -> ServiceView {
         ..wanted(name, ProcessState::Waiting, Light::Yellow, &format!("waits for {needed}"))
     };
     needs(view, needed)
+}
+
+/// A wanted service whose port 8000 a stranger has, which works.
+pub fn foreign(name: &str) -> ServiceView {
+    let holder = PortHolder {
+        process: Some(ProcessId { pid: 4321, start: 99 }),
+        command: Some("python3 -m http.server 8000".to_owned()),
+        folder: Some(PathBuf::from("/home/dev/shop")),
+        since: Some(NOW - Duration::from_secs(7384)),
+        earlier: Some(EarlierRun { service: id("api"), elsewhere: Some(PathBuf::from("/home/dev/other")) }),
+        ..PortHolder::unknown(8000)
+    };
+    let view = wanted(name, ProcessState::Foreign, Light::Yellow, &holder.to_string());
+    let view = ServiceView { health: HealthState::Healthy, foreign: Some(holder), ..view };
+    define(view, |service| service.port = Some(8000))
+}
+
+/// `view` with an action `name`, which has failed a minute ago.
+pub fn acted(view: ServiceView, name: &str) -> ServiceView {
+    let state = ActionState::Failed("exited with code 3: no such table".to_owned());
+    let last = LastAction { name: name.to_owned(), state, at: NOW - Duration::from_secs(60) };
+    let action = Action { name: name.to_owned(), argv: vec![name.to_owned()], confirm: false };
+    define(ServiceView { last_action: Some(last), ..view }, |service| service.actions.push(Arc::new(action)))
 }
 
 /// `view`, depending on `needed` being healthy.

@@ -4,6 +4,8 @@
 
 use std::borrow::Cow;
 
+use super::service::Spawn;
+
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
 
@@ -40,6 +42,29 @@ pub fn masked_words(words: &[String], declared: &[String]) -> Vec<String> {
         });
     }
     shown
+}
+
+/// The values of secrets in the environment of `spawn`, which may turn up in what it writes. Short ones would hide too much
+/// else.
+pub fn values<'s>(spawn: &'s Spawn, declared: &[String]) -> Vec<&'s str> {
+    const SHORTEST: usize = 6;
+    let own = spawn.env.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+    let all = own.chain(spawn.shared_env.iter());
+    let secret = all.filter(|(name, _)| declared.contains(name) || is_secret_name(name));
+    let mut values: Vec<&str> =
+        secret.map(|(_, value)| value.as_str()).filter(|value| value.len() >= SHORTEST).collect();
+    // A secret that holds another is hidden whole.
+    values.sort_by_key(|value| std::cmp::Reverse(value.len()));
+    values
+}
+
+/// A line of output without these secret `values`, and without what stands in URLs.
+pub fn masked_line(line: &str, values: &[&str]) -> String {
+    let hidden = values.iter().fold(Cow::Borrowed(line), |line, value| match line.contains(value) {
+        true => Cow::Owned(line.replace(value, MASK)),
+        false => line,
+    });
+    mask_urls(&hidden).into_owned()
 }
 
 /// Whether a variable, setting or option is called as secrets usually are.
@@ -236,5 +261,22 @@ mod tests {
             mask_urls(&url);
             masked_words(&[text, url], &[]);
         }
+    }
+
+    #[test]
+    fn a_secret_that_is_written_out_is_hidden_by_its_value() {
+        let env = |pairs: &[(&str, &str)]| pairs.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect();
+        let shared: std::collections::BTreeMap<String, String> = env(&[("API_TOKEN", "abcdef-longer")]);
+        let own: std::collections::BTreeMap<String, String> =
+            env(&[("DB_PASSWORD", "abcdef"), ("PIN", "271828"), ("MODE", "verbose"), ("OLD_TOKEN", "x")]);
+        let spawn = Spawn {
+            argv: vec!["a".to_owned()],
+            cwd: "/".into(),
+            env: own.into_iter().map(|(name, value)| (name, Some(value))).collect(),
+            shared_env: std::sync::Arc::new(shared),
+        };
+        let values = values(&spawn, &["PIN".to_owned()]);
+        let line = "x login abcdef / abcdef-longer, pin 271828, verbose, postgres://me:pw@db/x";
+        assert_eq!(masked_line(line, &values), "x login *** / ***, pin ***, verbose, postgres://me:***@db/x");
     }
 }

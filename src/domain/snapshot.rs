@@ -1,5 +1,6 @@
 //! What all faces see: one immutable picture of everything, published whole.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 
@@ -7,7 +8,7 @@ use super::catalog::Basis;
 use super::id::{RunId, ServiceId};
 use super::moment::Moment;
 use super::problem::Problem;
-use super::run::{Exit, Spared};
+use super::run::{Exit, PortHolder, Spared};
 use super::service::{Group, Service};
 
 /// Everything at one moment.
@@ -101,6 +102,43 @@ pub struct ServiceView {
     pub spared: Vec<Spared>,
     /// Whether faces offer a switch for it and counts include it.
     pub counted: bool,
+    /// Who has its port instead, while `process` is [`ProcessState::Foreign`].
+    pub foreign: Option<PortHolder>,
+    /// The action that was run for it last.
+    pub last_action: Option<LastAction>,
+}
+
+/// How the last action of a service came out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastAction {
+    /// Its name.
+    pub name: String,
+    /// How far it is.
+    pub state: ActionState,
+    /// Since when.
+    pub at: Moment,
+}
+
+/// How far an action is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ActionState {
+    /// It runs.
+    Running,
+    /// It has succeeded.
+    Done,
+    /// It has failed, and why.
+    Failed(String),
+}
+
+impl ServiceView {
+    /// The reason, with what changes by itself: how old a stranger is at `now`.
+    pub fn reason_at(&self, now: Moment) -> Cow<'_, str> {
+        let aged = self.foreign.as_ref().and_then(|holder| {
+            let rest = self.reason.strip_prefix(&holder.to_string())?;
+            Some(holder.told_at(now) + rest)
+        });
+        aged.map_or(Cow::Borrowed(&self.reason), Cow::Owned)
+    }
 }
 
 /// How and when a run ended.

@@ -9,8 +9,8 @@ use tokio::sync::mpsc;
 
 use crate::domain::pattern::Entries;
 use crate::domain::{
-    Event, FilePattern, Intent, LogPolicy, MeasureOrder, Notice, Occurrence, ProbeOrder, RunId, ServiceId, Signal,
-    SpawnOrder, StopTree,
+    ActionOrder, Event, FilePattern, Intent, LogPolicy, MeasureOrder, Notice, Occurrence, ProbeOrder, RunId, ServiceId,
+    Signal, SpawnOrder, StopTree, TakeOrder,
 };
 
 /// Where effects put their facts.
@@ -24,6 +24,16 @@ pub trait Processes {
     fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree);
     /// Kills all that is left of a run and has to end by `tree`.
     fn kill(&mut self, run: &RunId, tree: StopTree);
+    /// Takes a stranger in hand, and follows it as a run from then on. Answered by `Taken` or `NotTaken`; later by
+    /// `Exited` (and `Ended`). Of its tree are it and what is known to descend from it, never whom it descends from, nor
+    /// others of its session.
+    fn take(&mut self, order: TakeOrder);
+}
+
+/// Runs actions.
+pub trait Actions {
+    /// Runs one to its end. Answered by `ActionEnded`.
+    fn run(&mut self, order: ActionOrder);
 }
 
 /// Asks services how they are.

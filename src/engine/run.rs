@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 use super::clock::Clock;
 use super::handle::{Handle, Request};
-use super::ports::{Files, Inbox, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
+use super::ports::{Actions, Files, Inbox, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
 use crate::domain::{Answer, Effect, Event, RunIds, Snapshot, Supervisor};
 
 /// How many facts and wishes are taken together before it is decided what follows from them.
@@ -19,6 +19,8 @@ const BATCH: usize = 256;
 pub struct Ports {
     /// Starts and ends processes.
     pub processes: Box<dyn Processes>,
+    /// Runs actions.
+    pub actions: Box<dyn Actions>,
     /// Asks services how they are.
     pub probes: Box<dyn Probes>,
     /// Measures what runs use.
@@ -182,6 +184,8 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
         }
         Effect::Ask { run, signal, tree } => ports.processes.ask(&run, signal, tree),
         Effect::Kill { run, tree } => ports.processes.kill(&run, tree),
+        Effect::Take(order) => ports.processes.take(order),
+        Effect::RunAction(order) => ports.actions.run(order),
         Effect::Probe(order) => {
             ports.logs.mark(&order.id);
             ports.probes.probe(order);

@@ -51,6 +51,7 @@ impl Message {
         let lines: Vec<String> = lines.lines().take(MAX_LINES).map(|line| plain_line(line, MAX_LINE)).collect();
         let about = match &notice.key {
             NoticeKey::Service(id) => format!("service-{id}"),
+            NoticeKey::Action(id, name) => format!("action-{id}-{name}"),
             NoticeKey::Burst => "burst".to_owned(),
             NoticeKey::Sources => "sources".to_owned(),
             NoticeKey::Digest => "digest".to_owned(),

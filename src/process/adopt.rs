@@ -3,13 +3,15 @@
 //! It only finds and proves; nothing is signalled or written here.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use super::marker::is_run_id;
-use super::record::RunRecord;
-use super::stat::Identity;
+use super::record::{self, RunRecord};
+use super::spared;
+use super::stat::{self, Identity};
 use super::tree::{Process, Scan};
-use crate::domain::{RunId, ServiceId};
-use crate::engine::StateDir;
+use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId};
+use crate::engine::{Clock, StateDir};
 
 /// A living run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,14 @@ pub(super) fn find(
             });
         }
     }
-    for (run, processes) in marked(dir, scan) {
+    // Somebody who was taken over may have been begun as an earlier run of ours, and carry that one's marker.
+    let taken: Vec<Identity> = found
+        .iter()
+        .filter(|found| found.record.as_ref().is_some_and(|record| record.stranger))
+        .flat_map(|found| scan.lineage(found.main, &[]))
+        .collect();
+    for (run, mut processes) in marked(dir, scan) {
+        processes.retain(|process| !taken.contains(&process.stat.identity));
         if !spared.contains(&run)
             && found.iter().all(|found| found.run.as_str() != run)
             && let Some(one) = by_marker(&run, &processes, records)
@@ -66,6 +75,25 @@ pub(super) fn find(
         }
     }
     found
+}
+
+/// What an agent would find at its start: the runs that live, and how others ended. Nothing is taken over.
+///
+/// Fails if the processes of the machine cannot be listed. Blocks for some milliseconds.
+pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<FoundEnd>)> {
+    let services = record::services(dir);
+    let records = records(dir, &services, &stat::boot_id()?);
+    let found = find(dir, &records, &spared::remembered(dir, &services), &Scan::take(0)?);
+    let found = found.into_iter().map(|found| FoundRun {
+        id: found.service,
+        run: found.run,
+        pid: found.main.map(|main| main.pid),
+        spawn_hash: found.record.map(|record| record.spawn_hash),
+        since: clock.now() - stat::age(found.since),
+    });
+    let runs = found.collect::<Vec<_>>();
+    let ends = record::ends(records, &runs);
+    Ok((runs, ends))
 }
 
 /// Whether a process lives that carries the marker of `dir` and `run`.
@@ -79,7 +107,9 @@ pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
 fn marked<'a>(dir: &StateDir, scan: &'a Scan) -> BTreeMap<String, Vec<&'a Process>> {
     let mut runs: BTreeMap<String, Vec<&Process>> = BTreeMap::new();
     for process in scan.others().filter(|process| process.stat.identity.pid > 1) {
-        if let Some(marker) = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str())) {
+        if let Some(marker) = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str()))
+            && !marker.run.is_action()
+        {
             runs.entry(marker.run.as_str().to_owned()).or_default().push(process);
         }
     }

@@ -7,8 +7,9 @@
 //!
 //! What proves that a process belongs to a run: it is the process of the record (pid, start time and boot), it
 //! carries the run's marker in its environment, it is in the session of one that is proven, or it descends from one.
-//! Nothing else is ever signalled. What a stop has left running (`spared`) is no longer of any run, although it goes on
-//! to carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
+//! Nothing else is ever signalled, but a stranger that the user has named and said yes to (`stranger`), with what is
+//! known to descend from it. What a stop has left running (`spared`) is no longer of any run, although it goes on to
+//! carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
 //! receiver, or the leader of its group (before Linux 6.9 a group is named by its leader's number while that lives).
 //!
 //! That is Linux. macOS goes the same way with other means (`macos`: a kqueue tells of ends, and orphans are not ours).
@@ -16,6 +17,7 @@
 //!
 //! It does not decide when anything starts or ends, does not restart, does not rotate logs, and probes nothing.
 
+mod action;
 #[cfg(unix)]
 mod adopt;
 #[cfg(unix)]
@@ -49,14 +51,19 @@ mod spawn;
 #[cfg_attr(target_os = "macos", path = "macos/stat.rs")]
 mod stat;
 #[cfg(unix)]
+mod stranger;
+#[cfg(unix)]
 mod tree;
 #[cfg(windows)]
 mod windows;
 #[cfg(unix)]
 mod worker;
 
+pub use action::OsActions;
+#[cfg(unix)]
+pub use adopt::peek;
 #[cfg(unix)]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};
 #[cfg(windows)]
-pub use windows::{OsProcesses, errand};
+pub use windows::{OsProcesses, errand, peek};

@@ -10,13 +10,13 @@ use tokio::task::JoinSet;
 use super::adopt::{self, Found};
 use super::end::{self, Pinned};
 use super::reap;
-use super::record::{self, RunRecord};
+use super::record;
 use super::run::{Ground, Run};
 use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, SpawnOrder, StopTree};
+use crate::domain::{FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -48,7 +48,7 @@ impl OsProcesses {
         let mut tasks = JoinSet::new();
         tasks.spawn_local(reap::reap(reap::become_reaper()?, Rc::clone(&ground)));
         let (orders, given) = mpsc::unbounded_channel();
-        let worker = Worker::new(Rc::clone(&ground), boot_id.clone());
+        let worker = Worker::new(Rc::clone(&ground), &boot_id, clock);
         tasks.spawn_local(worker.work(given));
         Ok(Self { ground, clock, boot_id, orders, tasks })
     }
@@ -82,13 +82,7 @@ impl OsProcesses {
     /// How the last runs of this boot ended, of services of which `runs` has none.
     pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
         let services = record::services(&self.ground.dir);
-        let records = adopt::records(&self.ground.dir, &services, &self.boot_id);
-        let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
-        let end = |(id, record): (ServiceId, RunRecord)| {
-            let exit = record.end?.exit();
-            Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
-        };
-        over.filter_map(end).collect()
+        record::ends(adopt::records(&self.ground.dir, &services, &self.boot_id), runs)
     }
 
     fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
@@ -121,6 +115,10 @@ impl OsProcesses {
 impl Processes for OsProcesses {
     fn spawn(&mut self, order: SpawnOrder) {
         self.order(Order::Spawn(order));
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        self.order(Order::Take(order));
     }
 
     fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {

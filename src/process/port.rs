@@ -1,45 +1,72 @@
 //! Finds out who listens on a port.
 
 use super::sockets::Listeners;
-use super::stat;
-use super::tree::{Process, Scan};
-use crate::domain::{PortHolder, ServiceId};
-use crate::engine::StateDir;
+use super::stat::{self, Identity};
+use super::tree::{Marker, Process, Scan};
+use crate::domain::{EarlierRun, PortHolder, ProcessId, RunId, ServiceId};
+use crate::engine::{Clock, StateDir};
 
 /// The longest command line that is shown, in characters.
 const LONGEST_COMMAND: usize = 200;
 
-/// A living run's main process, whose session is its service's.
+/// A living run, and by what its processes are known.
 #[derive(Clone, Debug)]
 pub(super) struct Session {
-    /// The session, which is the main process's number.
-    pub leader: u32,
+    /// The run.
+    pub run: RunId,
+    /// The session that is all its own: its living main process's number, unless that was taken over.
+    pub leader: Option<u32>,
+    /// What was found of it before.
+    pub known: Vec<Identity>,
     /// The service.
     pub service: ServiceId,
 }
 
+impl Session {
+    fn has(&self, process: &Process) -> bool {
+        let marked = process.marker.as_ref().is_some_and(|marker| marker.run == self.run);
+        let stat = &process.stat;
+        marked || Some(stat.session) == self.leader || self.known.contains(&stat.identity)
+    }
+}
+
 /// Who listens on `port`. Looks at all processes, so it takes a while.
-pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session]) -> PortHolder {
+pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session], clock: Clock) -> PortHolder {
     let listeners = Listeners::of(port);
     let holds = |process: &&Process| listeners.have(process.stat.identity.pid);
     // If nobody can be looked at, the holder stays unknown; that the port is taken is certain.
     let scan = Scan::take(0).unwrap_or_default();
     let service = |process: &Process| -> Option<ServiceId> {
-        let marked = process.marker.as_ref().filter(|marker| marker.is_of(dir.root().as_os_str()));
-        let in_session = || sessions.iter().find(|session| session.leader == process.stat.session);
-        marked.map(|marker| marker.service.clone()).or_else(|| in_session().map(|session| session.service.clone()))
+        sessions.iter().find(|session| session.has(process)).map(|session| session.service.clone())
     };
     // A listener may be shared by a parent and its workers: the oldest is the one to name.
     let first =
         scan.all().filter(holds).min_by_key(|process| (service(process).is_none(), process.stat.identity.start));
     match first {
         Some(process) => {
-            let pid = process.stat.identity.pid;
-            let command = stat::command_line(pid).map(|bytes| cleaned(&bytes));
-            PortHolder { port, pid: Some(pid), command, service: service(process) }
+            let (identity, service) = (process.stat.identity, service(process));
+            PortHolder {
+                port,
+                process: Some(ProcessId { pid: identity.pid, start: identity.start }),
+                command: stat::command_line(identity.pid).map(|bytes| cleaned(&bytes)),
+                folder: stat::folder(identity.pid),
+                since: Some(clock.now() - stat::age(identity.start)),
+                earlier: process.marker.as_ref().filter(|_| service.is_none()).map(|marker| earlier(marker, dir)),
+                service,
+            }
         }
-        None => PortHolder { port, pid: None, command: None, service: None },
+        None => PortHolder::unknown(port),
     }
+}
+
+/// Whether `pid` is among those that listen on `port`.
+pub(super) fn is_held_by(port: u16, pid: u32) -> bool {
+    Listeners::of(port).have(pid)
+}
+
+fn earlier(marker: &Marker, dir: &StateDir) -> EarlierRun {
+    let elsewhere = (!marker.is_of(dir.root().as_os_str())).then(|| marker.state_dir.clone().into());
+    EarlierRun { service: marker.service.clone(), elsewhere }
 }
 
 /// Without what could act on a terminal, and not endless.
@@ -75,8 +102,11 @@ mod tests {
             let Ok(listener) = TcpListener::bind(address) else { continue };
             let port = listener.local_addr().unwrap().port();
             assert!(is_taken(port), "{address}");
-            let holder = holder(port, &StateDir::new("/none"), &[]);
-            assert_eq!(holder.pid, Some(std::process::id()), "{address}");
+            let clock = Clock::start(std::time::Duration::from_secs(1));
+            let holder = holder(port, &StateDir::new("/none"), &[], clock);
+            assert_eq!(holder.pid(), Some(std::process::id()), "{address}");
+            assert_eq!(holder.folder, std::env::current_dir().ok());
+            assert!(is_held_by(port, std::process::id()) && !is_held_by(port, std::process::id() + 1));
             assert_eq!(holder.service, None);
             assert!(holder.command.is_some_and(|command| command.contains("pilotlight")));
             drop(listener);

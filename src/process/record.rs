@@ -3,6 +3,7 @@
 //! Written to a temporary file and renamed, not synced: the boot id voids a record after a power loss anyway. After
 //! the end of a run its record stays, with how it ended, until the next run of the service takes its place.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, ServiceId};
+use crate::domain::{Exit, FoundEnd, FoundRun, ServiceId};
 use crate::engine::StateDir;
 
 /// The version of the file's format that is written; later ones are not read.
@@ -37,6 +38,9 @@ pub struct RunRecord {
     pub since: String,
     /// How much had been written to the log then, in bytes since its beginning: what is rotated away counts, too.
     pub log_offset: u64,
+    /// Whether somebody else began it, and it was taken over: then it writes not to the service's log.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stranger: bool,
     /// How its main process ended; absent as long as no agent has seen that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end: Option<RunEnd>,
@@ -86,6 +90,7 @@ impl RunRecord {
             spawn_hash,
             since: now(),
             log_offset,
+            stranger: false,
             end: None,
         }
     }
@@ -112,6 +117,16 @@ pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
         folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
     services.sort();
     services
+}
+
+/// How the runs of `records` ended, of services of which `runs` has none.
+pub(super) fn ends(records: BTreeMap<ServiceId, RunRecord>, runs: &[FoundRun]) -> Vec<FoundEnd> {
+    let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
+    let end = |(id, record): (ServiceId, RunRecord)| {
+        let exit = record.end?.exit();
+        Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
+    };
+    over.filter_map(end).collect()
 }
 
 /// Makes the folder of a service, for its owner only.

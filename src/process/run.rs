@@ -67,6 +67,8 @@ pub(super) struct Run {
     former_main: Option<Identity>,
     /// Its main process is a child of ours, so that all that descends from it does from us, too.
     is_ours: bool,
+    /// It was begun by somebody else and has been taken over.
+    pub is_stranger: bool,
     /// No process of it is older (clock ticks after boot).
     since: u64,
     /// What is on disk of it.
@@ -108,6 +110,7 @@ impl Run {
             main,
             former_main,
             is_ours: false,
+            is_stranger: record.as_ref().is_some_and(|record| record.stranger),
             since,
             record: RefCell::new(record),
             known: RefCell::default(),
@@ -116,6 +119,12 @@ impl Run {
             tree: Cell::new(StopTree::All),
             tree_changed: Notify::new(),
         }
+    }
+
+    /// A process that somebody else has begun, with what descends from it, as a run.
+    pub fn taken(service: ServiceId, id: RunId, main: Pinned, tree: Vec<Identity>, record: Option<RunRecord>) -> Self {
+        let since = main.identity().start;
+        Self { is_stranger: true, known: tree.into(), ..Self::found(service, id, Some(main), since, record) }
     }
 
     /// Waits for the end of the main process and of the whole tree, and tells both.
@@ -167,12 +176,11 @@ impl Run {
         }
     }
 
-    /// Asks it to end: its group while the main process lives, all that is left of it afterwards.
+    /// Asks it to end: its group while the main process lives, all that is left of it afterwards; of a stranger always
+    /// one by one, because its group may be others' as well.
     pub fn ask(self: Rc<Self>, ground: Rc<Ground>, signal: Signal, tree: StopTree) -> Option<impl Future<Output = ()>> {
         self.limit_to(tree);
-        if let Some(main) = self.main.as_ref().filter(|main| !main.has_ended())
-            && !holds_us(main.identity().pid)
-        {
+        if let Some(main) = self.group_leader() {
             // The second signal wakes what is stopped, so that it can hear the first.
             for signal in [signal, Signal::CONT] {
                 if let Err(error) = main.signal_group(signal) {
@@ -197,9 +205,7 @@ impl Run {
         if self.killing.replace(true) {
             return None;
         }
-        if let Some(main) = self.main.as_ref().filter(|main| !main.has_ended())
-            && !holds_us(main.identity().pid)
-        {
+        if let Some(main) = self.group_leader() {
             // The most of it at once, before looking for the rest. What this can't reach, the passes below tell of.
             let _ = main.signal_group(Signal::KILL);
         }
@@ -207,6 +213,12 @@ impl Run {
             self.kill_all(&ground).await;
             self.killing.set(false);
         })
+    }
+
+    /// The living main process, if all of its group may be signalled at once.
+    fn group_leader(&self) -> Option<&Pinned> {
+        let main = self.main.as_ref().filter(|main| !main.has_ended() && !self.is_stranger);
+        main.filter(|main| !holds_us(main.identity().pid))
     }
 
     async fn kill_all(&self, ground: &Ground) {
@@ -242,6 +254,11 @@ impl Run {
         self.is_ours && knows_only_main && has_no_orphans(ground)
     }
 
+    /// Its main process, and what was found of it when it was last looked at.
+    pub fn processes(&self) -> Vec<Identity> {
+        self.main.iter().map(Pinned::identity).chain(self.known.borrow().iter().copied()).collect()
+    }
+
     /// Looks what lives of it, and remembers that.
     async fn survey(&self, ground: &Ground) -> Survey {
         let scan = ground.scanner.scan(self.since).await;
@@ -254,6 +271,7 @@ impl Run {
                 main,
                 // Asked after the look: what is held now was held then.
                 number_held: self.main.as_ref().is_some_and(Pinned::holds_number),
+                is_stranger: self.is_stranger,
                 known: &known,
             })
         };

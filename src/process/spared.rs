@@ -36,6 +36,11 @@ pub(super) fn remember(dir: &StateDir, id: &ServiceId, run: &RunId) -> io::Resul
     save(dir, id, runs)
 }
 
+/// All runs that had left something when it was last looked, of all `services`; forgets none.
+pub(super) fn remembered(dir: &StateDir, services: &[ServiceId]) -> BTreeSet<String> {
+    services.iter().flat_map(|id| load(dir, id)).collect()
+}
+
 /// All runs that have left something, of all `services`; forgets those of which nothing lives.
 pub(super) fn recall(dir: &StateDir, services: &[ServiceId], lives: impl Fn(&str) -> bool) -> BTreeSet<String> {
     let mut all = BTreeSet::new();
@@ -94,6 +99,7 @@ mod tests {
             remember(&dir, &id, &RunId::new(run)).unwrap();
         }
         assert_eq!(recall(&dir, &services, |_| true).len(), 2);
+        assert_eq!(remembered(&dir, &services).len(), 2);
         assert_eq!(recall(&dir, &services, |run| run == "r-2"), BTreeSet::from(["r-2".to_owned()]));
         assert_eq!(recall(&dir, &services, |_| true).len(), 1, "what was forgotten does not come back");
         assert!(recall(&dir, &services, |_| false).is_empty());

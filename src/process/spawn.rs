@@ -99,12 +99,13 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+/// Opens the file at `path` for what is written to it from now on, for nobody else to read.
+pub(super) fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).mode(0o600).open(path)
 }
 
 /// Inherited, then shared, then its own, then the marker: the later wins.
-fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsString> {
+pub(super) fn environment(order: &SpawnOrder, dir: &StateDir) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> =
         std::env::vars_os().filter(|(name, _)| !OURS_ALONE.iter().any(|ours| name == ours)).collect();
     // What is inherited is true of the agent only, and is believed by some instead of asking the system.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -119,6 +120,20 @@ pub(super) fn command_line(pid: u32) -> Option<Vec<u8>> {
     let bytes = read_of(pid, "cmdline", 4096).ok().flatten().filter(|bytes| !bytes.is_empty());
     let name = || Some([b"[", read_of(pid, "comm", 64).ok()??.trim_ascii_end(), b"]"].concat());
     bytes.or_else(name)
+}
+
+/// The user as whom a process acts.
+pub(super) fn owner(pid: u32) -> Option<u32> {
+    let status = read_of(pid, "status", 4096).ok()??;
+    let text = String::from_utf8_lossy(&status);
+    let users = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    // The real one, the effective one, and two more.
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The working folder of a process, if it may be known.
+pub(super) fn folder(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
 }
 
 fn has_arguments(pid: u32) -> bool {

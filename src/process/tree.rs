@@ -53,6 +53,9 @@ pub(super) struct Claim<'a> {
     pub main: Option<Identity>,
     /// The main process's number is proven not to have been given away when the scan was taken.
     pub number_held: bool,
+    /// It was begun by somebody else and is taken over: neither its session nor its group nor any marker makes others
+    /// belong to it.
+    pub is_stranger: bool,
     /// Processes that have been proven to belong to it before.
     pub known: &'a [Identity],
 }
@@ -121,6 +124,9 @@ impl Scan {
 
     /// The living processes of a run. Of ourselves and our ancestors only the run's main process may be among them.
     pub fn tree(&self, claim: &Claim<'_>) -> Vec<Identity> {
+        if claim.is_stranger {
+            return self.lineage(claim.main, claim.known);
+        }
         let may_belong = |process: &Process| {
             let pid = process.stat.identity.pid;
             let is_main = claim.main == Some(process.stat.identity);
@@ -147,21 +153,29 @@ impl Scan {
                 }
             }
         }
-        // A child is not older than its parent: guards against a number that was given away between two reads.
-        loop {
-            let before = found.len();
-            for process in &candidates {
-                let Identity { pid, start } = process.stat.identity;
-                if found.get(&process.stat.parent).is_some_and(|parent| *parent <= start) {
-                    found.insert(pid, start);
-                }
-            }
-            if found.len() == before {
-                break;
-            }
-        }
-        let lives = |process: &&&Process| !process.stat.dead && found.contains_key(&process.stat.identity.pid);
-        candidates.iter().filter(lives).map(|process| process.stat.identity).collect()
+        with_descendants(&candidates, found)
+    }
+
+    /// The living among `main`, what was `known` to descend from it, and what does now. Of ourselves and our ancestors
+    /// nobody is among them, nor is who carries the marker of another run than they.
+    pub fn lineage(&self, main: Option<Identity>, known: &[Identity]) -> Vec<Identity> {
+        let is_root = |process: &&Process| {
+            let identity = process.stat.identity;
+            identity.pid > 1
+                && !self.own.contains(&identity.pid)
+                && (main == Some(identity) || known.contains(&identity))
+        };
+        let roots: Vec<&Process> = self.processes.iter().filter(is_root).collect();
+        let may_belong = |process: &&Process| {
+            let pid = process.stat.identity.pid;
+            let has_its_mark = |root: &&Process| {
+                root.marker.as_ref().map(|mark| &mark.run) == process.marker.as_ref().map(|mark| &mark.run)
+            };
+            pid > 1 && !self.own.contains(&pid) && (process.marker.is_none() || roots.iter().any(has_its_mark))
+        };
+        let candidates: Vec<&Process> = self.processes.iter().filter(may_belong).collect();
+        let found = roots.iter().map(|root| (root.stat.identity.pid, root.stat.identity.start)).collect();
+        with_descendants(&candidates, found)
     }
 
     /// Whether session and group with the main process's number are the run's. A number is given away again only
@@ -173,6 +187,25 @@ impl Scan {
                 stat.identity == *main || (stat.session == main.pid && proven.contains_key(&stat.identity.pid))
             })
     }
+}
+
+/// The living of `found` and of those that descend from them, all of them among `candidates`.
+fn with_descendants(candidates: &[&Process], mut found: HashMap<u32, u64>) -> Vec<Identity> {
+    // A child is not older than its parent: guards against a number that was given away between two reads.
+    loop {
+        let before = found.len();
+        for process in candidates {
+            let Identity { pid, start } = process.stat.identity;
+            if found.get(&process.stat.parent).is_some_and(|parent| *parent <= start) {
+                found.insert(pid, start);
+            }
+        }
+        if found.len() == before {
+            break;
+        }
+    }
+    let lives = |process: &&&Process| !process.stat.dead && found.contains_key(&process.stat.identity.pid);
+    candidates.iter().filter(lives).map(|process| process.stat.identity).collect()
 }
 
 impl Marker {
@@ -231,8 +264,14 @@ mod tests {
         let identity = |pid: u32| Identity { pid, start: u64::from(pid) };
         let known: Vec<Identity> = known.iter().map(|pid| identity(*pid)).collect();
         let run = RunId::new("r");
-        let claim =
-            Claim { run: &run, state_dir: OsStr::new(DIR), main: main.map(identity), number_held, known: &known };
+        let claim = Claim {
+            run: &run,
+            state_dir: OsStr::new(DIR),
+            main: main.map(identity),
+            number_held,
+            is_stranger: false,
+            known: &known,
+        };
         Scan::new(processes, 2).tree(&claim).into_iter().map(|identity| identity.pid).collect()
     }
 
@@ -308,6 +347,37 @@ mod tests {
         let mut old = process(11, 10, 11);
         old.stat.identity.start = 3;
         assert_eq!(tree(machine(vec![process(10, 2, 10), old]), Some(10), false, &[]), [10]);
+    }
+
+    #[test]
+    fn to_a_stranger_belong_its_descendants_alone() {
+        let identity = |pid: u32| Identity { pid, start: u64::from(pid) };
+        let lineage = |processes: Vec<Process>, main: u32, known: &[u32]| -> Vec<u32> {
+            let known: Vec<Identity> = known.iter().map(|pid| identity(*pid)).collect();
+            let found = Scan::new(processes, 2).lineage(Some(identity(main)), &known);
+            found.into_iter().map(|identity| identity.pid).collect()
+        };
+        // A shell (10) with two programs in its session, of which one has children, one of these in its own session.
+        let desk = machine(vec![
+            process(10, 1, 10),
+            process(11, 10, 10),
+            process(12, 10, 10),
+            process(13, 11, 10),
+            process(14, 11, 14),
+        ]);
+        assert_eq!(lineage(desk.clone(), 11, &[]), [11, 13, 14]);
+        assert_eq!(lineage(desk.clone(), 99, &[13]), [13], "it has ended, and left one behind");
+        let mut reused = desk;
+        reused[5].stat.identity.start = 9999;
+        assert_eq!(lineage(reused, 11, &[]), [] as [u32; 0]);
+        let runs = machine(vec![
+            marked(process(10, 1, 10), "old", "/elsewhere"),
+            marked(process(11, 10, 10), "old", "/elsewhere"),
+            marked(process(12, 10, 10), "another", DIR),
+        ]);
+        assert_eq!(lineage(runs, 10, &[]), [10, 11]);
+        let agent = vec![process(1, 0, 1), process(10, 1, 10), process(2, 10, 10), process(11, 10, 10)];
+        assert_eq!(lineage(agent, 10, &[]), [] as [u32; 0], "we descend from it");
     }
 
     #[test]

@@ -6,19 +6,24 @@ use std::rc::Rc;
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 
+use super::end::Pinned;
 use super::port::{self, Session};
 use super::record::{self, RunRecord};
 use super::run::{Ground, Run};
 use super::sockets;
 use super::spawn::{self, NotSpawned, Spawned};
 use super::stat::Identity;
-use crate::domain::{Event, Part, RunId, Signal, SpawnOrder, StopTree};
+use super::stranger;
+use crate::domain::{Event, Part, ProcessId, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
+use crate::engine::{Clock, LogPlace};
 
 /// What there is to do.
 #[derive(Debug)]
 pub(super) enum Order {
     /// Start a run.
     Spawn(SpawnOrder),
+    /// Take a stranger in hand.
+    Take(TakeOrder),
     /// Ask a run to end.
     Ask(RunId, Signal, StopTree),
     /// Kill what is left of a run.
@@ -29,14 +34,15 @@ pub(super) enum Order {
 #[derive(Debug)]
 pub(super) struct Worker {
     ground: Rc<Ground>,
-    boot_id: String,
+    boot_id: Rc<str>,
+    clock: Clock,
     tasks: JoinSet<()>,
 }
 
 impl Worker {
     /// A worker whose runs share `ground`.
-    pub fn new(ground: Rc<Ground>, boot_id: String) -> Self {
-        Self { ground, boot_id, tasks: JoinSet::new() }
+    pub fn new(ground: Rc<Ground>, boot_id: &str, clock: Clock) -> Self {
+        Self { ground, boot_id: boot_id.into(), clock, tasks: JoinSet::new() }
     }
 
     /// Carries out all orders in their order.
@@ -46,6 +52,7 @@ impl Worker {
                 Order::Spawn(order) => self.spawn(order),
                 Order::Ask(run, signal, tree) => self.ask(&run, signal, tree),
                 Order::Kill(run, tree) => self.kill(&run, tree),
+                Order::Take(order) => self.take(order),
             }
             yield_now().await;
         }
@@ -89,17 +96,38 @@ impl Worker {
 
     /// Tells who has the port that `order` needs.
     fn report_holder(&mut self, port: u16, order: SpawnOrder) {
-        let lives = |run: &&Rc<Run>| !run.main_is_over.get();
-        let session =
-            |run: &Rc<Run>| Some(Session { leader: run.main.as_ref()?.identity().pid, service: run.service.clone() });
-        let sessions: Vec<Session> = self.ground.runs.borrow().values().filter(lives).filter_map(session).collect();
-        let ground = Rc::clone(&self.ground);
+        let session = |run: &Rc<Run>| {
+            let main = run.main.as_ref().filter(|_| !run.main_is_over.get()).map(Pinned::identity);
+            let leader = main.filter(|_| !run.is_stranger).map(|main| main.pid);
+            Session { run: run.id.clone(), leader, known: run.processes(), service: run.service.clone() }
+        };
+        let sessions: Vec<Session> = self.ground.runs.borrow().values().map(session).collect();
+        let (ground, clock) = (Rc::clone(&self.ground), self.clock);
         self.task(async move {
             let dir = ground.dir.clone();
-            let looked = tokio::task::spawn_blocking(move || port::holder(port, &dir, &sessions)).await;
+            let looked = tokio::task::spawn_blocking(move || port::holder(port, &dir, &sessions, clock)).await;
             // Otherwise the runtime is being taken down.
             if let Ok(holder) = looked {
                 ground.tell(Event::PortTaken { run: order.run, holder });
+            }
+        });
+    }
+
+    /// Follows a stranger as a run from now on, if it is proven to be the one that is meant.
+    fn take(&mut self, order: TakeOrder) {
+        let (ground, boot_id) = (Rc::clone(&self.ground), Rc::clone(&self.boot_id));
+        let ours: Vec<Identity> = ground.runs.borrow().values().flat_map(|run| run.processes()).collect();
+        self.task(async move {
+            let asked = order.clone();
+            // Otherwise the runtime is being taken down.
+            let Ok(proven) = tokio::task::spawn_blocking(move || stranger::prove(&asked, &ours)).await else { return };
+            match proven.and_then(|tree| in_hand(&order, tree, &ground, &boot_id)) {
+                Ok(run) => {
+                    let life = ground.follow(run);
+                    ground.tell(Event::Taken { run: order.run });
+                    life.await;
+                }
+                Err(error) => ground.tell(Event::NotTaken { run: order.run, error }),
             }
         });
     }
@@ -128,6 +156,27 @@ impl Worker {
         }
         record
     }
+}
+
+/// Holds the stranger of `order`, and records it if it is to be known to later agents.
+fn in_hand(order: &TakeOrder, tree: Vec<Identity>, ground: &Ground, boot_id: &str) -> Result<Run, String> {
+    let TakeOrder { id, run, stranger: ProcessId { pid, start }, port: _, spawn_hash } = order;
+    let held = Pinned::open(Identity { pid: *pid, start: *start });
+    let held = held.map_err(|error| format!("pid {pid} can't be watched: {error}"))?;
+    let main = held.ok_or_else(|| format!("pid {pid} has ended, and nothing was done"))?;
+    let record = spawn_hash.as_ref().map(|hash| {
+        let log_offset = LogPlace::of(&ground.dir, id, None).map_or(0, |place| place.end);
+        let begun = RunRecord::begun(run.as_str(), *pid, *start, boot_id, hash.clone(), log_offset);
+        RunRecord { stranger: true, ..begun }
+    });
+    if let Some(record) = &record {
+        // Without one the next agent would find a stranger again, and what the user has said would be lost.
+        let saved = record::make_folder(&ground.dir, id).and_then(|()| record.save(&ground.dir, id));
+        saved
+            .and_then(|()| record::write_pid(&ground.dir, id, *pid))
+            .map_err(|error| format!("pid {pid} can't be recorded as the run of {id}: {error}"))?;
+    }
+    Ok(Run::taken(id.clone(), run.clone(), main, tree, record))
 }
 
 fn raw_signal(signal: Signal) -> rustix::process::Signal {

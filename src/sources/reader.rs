@@ -10,7 +10,7 @@ use super::include::Walk;
 use super::locate::Location;
 use super::platform::{VENV_PYTHON, is_executable};
 use crate::domain::catalog::{
-    Content, Include, Reading, Resolver, Role, SourceFile, Surroundings, includes_of, root_of,
+    Content, Include, Reading, Resolver, Role, SourceFile, Surroundings, includes_of, is_drop_in, root_of,
 };
 use crate::domain::pattern::Entries;
 use crate::domain::{Node, Place, Problem};
@@ -29,6 +29,9 @@ pub struct Reader {
     environment: BTreeMap<String, String>,
     watches: Box<dyn Watches>,
     before: Before,
+    /// Drop-ins that are read from elsewhere, as if they lay in the folder already: where they would lie, and where they
+    /// do.
+    proposed: BTreeMap<PathBuf, PathBuf>,
 }
 
 /// What an earlier reading found, as far as the next one needs it.
@@ -70,7 +73,7 @@ impl Reader {
         environment: BTreeMap<String, String>,
         watches: Box<dyn Watches>,
     ) -> Self {
-        Self { location, root, environment, watches, before: Before::default() }
+        Self { location, root, environment, watches, before: Before::default(), proposed: BTreeMap::new() }
     }
 
     /// Reads everything, because of `cause`. It blocks, as reading does.
@@ -81,6 +84,40 @@ impl Reader {
         self.before.root = Some(surroundings.root.clone());
         self.before.sources = files.iter().map(|file| file.path.clone()).collect();
         Reading { files, surroundings, unlisted, problems, cause, order: 0 }
+    }
+
+    /// Reads everything as if `files` had been dropped in, each in place of a drop-in that is called the same; what is a
+    /// source already is read where it is. Fails if one of them would not be taken into use.
+    pub fn propose(&mut self, files: &[PathBuf]) -> Result<Reading, Problem> {
+        self.proposed.clear();
+        let sources: Vec<_> = self.read("a plan".to_owned()).files.into_iter().map(|source| source.path).collect();
+        for file in files {
+            let place = Place::whole(&self.name(file));
+            let Some(name) = file.file_name().filter(|name| is_drop_in(name)) else {
+                let problem = Problem::error(&place, "under this name it would not be read");
+                return Err(problem.hint("drop-ins are called *.json, and do not begin with a dot"));
+            };
+            let drop_in = self.location.drop_ins.join(name);
+            let is = |path: &PathBuf| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
+            if sources.iter().any(is) {
+                continue;
+            }
+            if let Some(other) = self.proposed.insert(drop_in, file.clone()).filter(|other| other != file) {
+                let problem = Problem::error(&place, format!("{} is called the same", other.display()));
+                return Err(problem.hint("only one of them can be dropped in"));
+            }
+        }
+        let reading = self.read("a plan".to_owned());
+        for (drop_in, file) in &self.proposed {
+            let place = Place::whole(&self.name(file));
+            match reading.files.iter().find(|source| source.path == *drop_in).map(|source| &source.content) {
+                Some(Content::Parsed(..)) => {}
+                Some(Content::Empty) => return Err(Problem::error(&place, "it is empty")),
+                Some(Content::Broken(problem) | Content::Refused(problem)) => return Err(problem.clone()),
+                None => return Err(Problem::error(&place, "there is no such file")),
+            }
+        }
+        Ok(reading)
     }
 
     /// Reads the file at `path` as if nothing else were there; `None` if it is not there either. It is called `name`, as
@@ -141,10 +178,12 @@ impl Reader {
         problems: &mut Vec<Problem>,
     ) -> Vec<SourceFile> {
         let mut known = std::mem::take(&mut self.before.known);
+        let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
+        let drop_ins: BTreeSet<_> = drop_ins.chain(self.proposed.keys().cloned()).collect();
         let mut files = Vec::new();
         files.extend(self.read_one(self.location.main.clone(), Role::Main, &mut known, problems));
-        for entry in listed.iter().flatten() {
-            files.extend(self.read_one(self.location.drop_ins.join(&entry.name), Role::DropIn, &mut known, problems));
+        for path in drop_ins {
+            files.extend(self.read_one(path, Role::DropIn, &mut known, problems));
         }
         if let Some(profile) = self.location.profile.clone() {
             let read = self.read_one(profile.clone(), Role::Profile, &mut known, problems);
@@ -166,8 +205,9 @@ impl Reader {
         known: &mut HashMap<PathBuf, file::Known>,
         problems: &mut Vec<Problem>,
     ) -> Option<SourceFile> {
-        let name = self.name(&path);
-        let source = file::source(&name, &path, known.remove(&path))?;
+        let lies = self.proposed.get(&path).unwrap_or(&path);
+        let name = self.name(lies);
+        let source = file::source(&name, lies, known.remove(&path))?;
         problems.extend(source.problems.iter().cloned());
         let content = source.content.clone();
         self.before.known.insert(path.clone(), source);
@@ -370,6 +410,73 @@ mod tests {
             assert_eq!(reading.surroundings.env_files.get(&env), expected.as_ref(), "{text:?}");
             assert_eq!(reader.before.env_files.contains(&env), still_read, "{text:?}");
         }
+    }
+
+    #[test]
+    fn a_proposed_file_stands_in_for_the_drop_in_of_its_name_and_a_source_is_proposed_in_vain() {
+        let folder = tempfile::tempdir().unwrap();
+        let (drop_ins, drafts) = (folder.path().join("services.d"), folder.path().join("drafts"));
+        for (folder, text) in [(&drop_ins, "{}"), (&drafts, "[]")] {
+            fs::create_dir(folder).unwrap();
+            fs::write(folder.join("b.json"), text).unwrap();
+        }
+        fs::write(drafts.join("a.json"), "{\"include\": 1}").unwrap();
+        fs::write(folder.path().join("services.json"), "{}").unwrap();
+        let mut reader = reader(folder.path());
+        let names = |reading: &Reading| reading.files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>();
+        let proposed = [drafts.join("b.json"), drafts.join("a.json")];
+        let reading = reader.propose(&proposed).unwrap();
+        assert_eq!(names(&reading), ["services.json", "drafts/a.json", "drafts/b.json"]);
+        assert_eq!(reading.files[2].path, drop_ins.join("b.json"));
+        let sources = [drop_ins.join("b.json"), folder.path().join("services.json")];
+        let reading = reader.propose(&sources).unwrap();
+        assert_eq!(names(&reading), ["services.json", "services.d/b.json"]);
+        for (name, why) in [("none.json", "there is no such file"), (".a.json", "under this name it would not be read")]
+        {
+            let problem = reader.propose(&[drafts.join(name)]).unwrap_err();
+            assert_eq!(problem.message, why);
+            assert_eq!(problem.place.unwrap().file.as_ref(), format!("drafts/{name}"));
+        }
+        let problem = reader.propose(&[drafts.join("b.json"), folder.path().join("elsewhere/b.json")]).unwrap_err();
+        assert!(problem.message.ends_with("drafts/b.json is called the same"), "{}", problem.message);
+    }
+
+    #[test]
+    fn what_is_a_source_already_is_read_where_it_is_and_what_is_proposed_as_if_it_lay_in_the_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        for name in ["services.d", "profiles", "apps", "drafts"] {
+            fs::create_dir(here(name)).unwrap();
+        }
+        fs::write(here("services.json"), r#"{"include": ["apps/*.json"]}"#).unwrap();
+        for name in ["services.d/web.json", "profiles/ci.json", "apps/api.json", "drafts/web.json", "drafts/a.json"] {
+            fs::write(here(name), r#"{"services": {}}"#).unwrap();
+        }
+        fs::write(here("drafts/b.json"), r#"{"include": ["drafts/more/*.json"]}"#).unwrap();
+        fs::create_dir(here("drafts/more")).unwrap();
+        fs::write(here("drafts/more/c.json"), r#"{"services": {}}"#).unwrap();
+        let config = Some(here("services.json"));
+        let asked = Asked { config, working_directory: folder.path().to_owned(), user_folder: None };
+        let location = Location::find(&asked).with_profile("ci").unwrap();
+        let mut reader = Reader::new(location, None, BTreeMap::new(), Box::new(Unwatched));
+        let mut sources = |proposed: &[&str]| {
+            let files: Vec<_> = proposed.iter().map(|name| here(name)).collect();
+            let files = reader.propose(&files).unwrap().files;
+            files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>()
+        };
+        let on_disk = ["services.json", "services.d/web.json", "apps/api.json", "profiles/ci.json"];
+        let mut before = sources(&[]);
+        before.sort();
+        let mut expected = on_disk;
+        expected.sort_unstable();
+        assert_eq!(before, expected);
+        let mut same = sources(&on_disk);
+        same.sort();
+        assert_eq!(same, before);
+        let with_drafts = sources(&["drafts/web.json", "drafts/a.json", "drafts/b.json"]);
+        let drop_ins: Vec<_> = with_drafts.iter().filter(|name| !before.contains(name)).collect();
+        assert_eq!(drop_ins, ["drafts/a.json", "drafts/b.json", "drafts/web.json", "drafts/more/c.json"]);
+        assert!(!with_drafts.contains(&"services.d/web.json".to_owned()), "another is proposed in its place");
     }
 
     #[test]

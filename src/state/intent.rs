@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::file::{beside, replace_durably};
 use crate::domain::{Intent, ServiceId};
+use crate::engine::StateDir;
 
 /// The version of the format that is written; a later one is kept aside.
 const FORMAT: u32 = 1;
@@ -44,6 +45,12 @@ pub(super) fn load(path: &Path) -> io::Result<(Intent, Option<String>)> {
             Ok((Intent::new(), Some(told(path, &wrong, &aside))))
         }
     }
+}
+
+/// The wishes as far as they can be understood, for who only looks: nothing is put aside.
+pub fn peek(dir: &StateDir) -> Intent {
+    let text = fs::read(dir.intent()).unwrap_or_default();
+    parse(&text).map(|(intent, _)| intent).unwrap_or_default()
 }
 
 /// Stores the wishes durably.

@@ -20,6 +20,7 @@ pub use agent_file::{AgentFile, AgentRecord};
 pub use agent_log::AgentLog;
 pub use error::StateError;
 pub use instance::Instance;
+pub use intent::peek as peek_intent;
 pub use journal::{EventLine, EventPosition, read_events, read_events_from};
 pub use place::{Place, canonical_config, locate, open};
 pub use rendezvous::Rendezvous;

@@ -10,7 +10,6 @@ mod icon;
 mod model;
 #[cfg(any(not(target_os = "linux"), feature = "gtk-tray"))]
 mod native;
-mod opener;
 #[cfg(all(target_os = "linux", not(feature = "gtk-tray")))]
 mod sni;
 mod stage;
@@ -18,7 +17,6 @@ mod stage;
 pub use model::{Choice, Cost, Costs, Item, ItemKind, Key, Part, Places, Target, TrayModel};
 #[cfg(any(not(target_os = "linux"), feature = "gtk-tray"))]
 pub use native::{Stand, host, obstacle, serve};
-pub use opener::{Opener, find_opener};
 #[cfg(all(target_os = "linux", not(feature = "gtk-tray")))]
 pub use sni::{Stand, host, obstacle, run};
 pub use stage::{Desk, Sampler};

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use crate::domain::text::plain_line;
 use crate::domain::{
-    Command, HealthState, Kind, Light, Problem, ProcessState, Selection, ServiceId, ServiceView, Severity, Shutdown,
-    Snapshot,
+    Action, Command, HealthState, Kind, Light, Problem, ProcessState, Selection, ServiceId, ServiceView, Severity,
+    Shutdown, Snapshot,
 };
 use crate::engine::StateDir;
+pub use crate::open::Target;
 
 /// The longest name of a service or group in a label, in characters.
 const MAX_NAME: usize = 40;
@@ -74,6 +75,10 @@ pub enum Key {
     Rule(String),
     /// An entry of a service.
     Of(ServiceId, Part),
+    /// An action of a service, by its name.
+    Action(ServiceId, String),
+    /// The yes to an action that needs one.
+    Confirm(ServiceId, String),
 }
 
 /// Which entry of a service.
@@ -106,15 +111,6 @@ pub enum Choice {
     Wish(Command),
     /// Something for the user's opener.
     Open(Target),
-}
-
-/// Something that the user's opener opens.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Target {
-    /// A file or folder, absolute.
-    Path(PathBuf),
-    /// An http or https address.
-    Url(String),
 }
 
 /// Where things lie that the menu opens.
@@ -361,19 +357,34 @@ fn details(view: &ServiceView, places: &Places, costs: &Costs) -> Item {
     let memory = cost.map(|cost| format!("Memory {}", megabytes(cost.memory_bytes))).unwrap_or_default();
     let restart = Choice::Wish(Command::Restart(Selection::Ids(vec![view.id.clone()])));
     let log = Target::Path(places.state.log(&view.id));
-    let url = service.url.as_deref().filter(|url| url.starts_with("http://") || url.starts_with("https://"));
+    let page = service.url.as_deref().and_then(Target::page);
     let line = |part, label: &str| Item::read(key(part), label).if_only(!label.is_empty());
-    let children = vec![
+    let mut children = vec![
         line(Part::State, &story(view)),
         line(Part::Pid, &pid),
         line(Part::Cpu, &cpu),
         line(Part::Memory, &memory),
         Item { choice: Some(restart), ..Item::read(key(Part::Restart), "Restart") }.if_only(ours),
         Item::open(key(Part::Logs), "Logs", places, log).if_only(ours),
-        Item::open(key(Part::Open), "Open", places, Target::Url(url.unwrap_or_default().to_owned()))
-            .if_only(url.is_some()),
+        Item::open(key(Part::Open), "Open", places, page.clone().unwrap_or(Target::Url(String::new())))
+            .if_only(page.is_some()),
     ];
+    if ours {
+        children.extend(service.actions.iter().map(|action| run_action(view, action)));
+    }
     Item { light: Some(view.light), ..Item::submenu(key(Part::Details), &name(view), children) }
+}
+
+/// What runs `action`: one that needs a yes is a click further away.
+fn run_action(view: &ServiceView, action: &Action) -> Item {
+    let (id, name) = (view.id.clone(), action.name.clone());
+    let wish = Command::RunAction { id: id.clone(), name: name.clone(), is_unseen: true };
+    let entry = |key, label: &str| Item { choice: Some(Choice::Wish(wish)), ..Item::read(key, label) };
+    if !action.confirm {
+        return entry(Key::Action(id, name.clone()), &name);
+    }
+    let yes = entry(Key::Confirm(id.clone(), name.clone()), &format!("Really: {name}"));
+    Item::submenu(Key::Action(id, name.clone()), &name, vec![yes])
 }
 
 fn name(view: &ServiceView) -> String {

@@ -6,9 +6,9 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use super::model::{Choice, Costs, Places, TrayModel};
-use super::opener::Opener;
 use crate::domain::Snapshot;
 use crate::engine::Handle;
+use crate::open::Opener;
 
 /// The least time between two updates of what is shown.
 pub(super) const PACE: Duration = Duration::from_millis(250);

@@ -36,6 +36,32 @@ pub struct Ids {
     pub ids: Vec<String>,
 }
 
+/// Run an action of a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunAction {
+    /// The service.
+    pub id: String,
+    /// The action's name.
+    pub name: String,
+}
+
+/// Adopt or stop the stranger on a service's port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StrangerWish {
+    /// The service.
+    pub id: String,
+    /// `foreign.identity` of the process that the user was shown: no other one is touched.
+    pub stranger: String,
+    /// Whether to answer only when the service is healthy with it; stopping always waits until the stranger is gone.
+    #[serde(default = "yes")]
+    pub wait: bool,
+    /// How long to wait for the service at most, in seconds; null: as long as it may take.
+    #[serde(default)]
+    pub timeout: Option<f64>,
+}
+
 /// Wait until services are as one wants them, without wishing anything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -9,20 +9,26 @@ mod config;
 mod event;
 mod graph;
 mod logs;
+mod plan;
 mod ps;
 mod status;
 mod why;
 mod word;
 
-pub use ask::{Done, Failure, FailureKind, Goal, Ids, Reached, Reloaded, ShutdownWish, Wait, Wish};
+pub use ask::{
+    Done, Failure, FailureKind, Goal, Ids, Reached, Reloaded, RunAction, ShutdownWish, StrangerWish, Wait, Wish,
+};
 pub use check::Check;
 pub use config::{Config, ConfigValue};
 pub use event::Event;
 pub use graph::{Edge, EdgeKind, Graph, GraphNode};
 pub use logs::LogLine;
+pub use plan::{Plan, Planned, Proposal};
 pub use ps::{Process, ProcessTree, Ps};
-pub use status::{Agent, AgentFacts, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status};
-pub use why::{Blocker, Change, Checkout, Spared, Why, last_healthy};
+pub use status::{
+    Action, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status,
+};
+pub use why::{Blocker, Change, Checkout, LastAction, Spared, Why, last_healthy};
 
 use std::time::SystemTime;
 

@@ -173,6 +173,49 @@ pub struct Service {
     pub memory_bytes: Option<u64>,
     /// How many processes its tree has.
     pub processes: Option<u32>,
+    /// Who has its port instead, while `process` is `foreign`.
+    pub foreign: Option<Foreign>,
+    /// What else can be done with it.
+    pub actions: Vec<Action>,
+}
+
+/// A command that the user may run for a service.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Action {
+    /// Its name.
+    pub name: String,
+    /// Whether the user is to be asked first.
+    pub confirm: bool,
+}
+
+/// A stranger on a service's own port.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// The port.
+    pub port: u16,
+    /// Its number; null if it may not be known.
+    pub pid: Option<u32>,
+    /// What a wish about it names it by, so that no other process can be meant; null if it can't be told apart.
+    pub identity: Option<String>,
+    /// Its command line.
+    pub command: Option<String>,
+    /// Its working folder.
+    pub folder: Option<String>,
+    /// How long it has been there.
+    pub age_seconds: Option<f64>,
+    /// The service of ours that it belongs to: then it is no stranger, but the port is taken all the same.
+    pub service: Option<String>,
+    /// The run that it was begun as, if an agent has begun it.
+    pub earlier_run: Option<EarlierRun>,
+}
+
+/// An earlier run that a stranger was begun as.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EarlierRun {
+    /// The service.
+    pub service: String,
+    /// The state directory of the agent that began it; null if it is this one's.
+    pub state_dir: Option<String>,
 }
 
 /// How and when a run ended.
@@ -265,7 +308,7 @@ impl Service {
             process: view.process,
             health: view.health,
             light: view.light,
-            reason: view.reason.clone(),
+            reason: view.reason_at(clock.now()).into_owned(),
             since: timestamp(clock.wall(view.since)),
             pid: view.pid,
             run: view.run.as_ref().map(ToString::to_string),
@@ -280,6 +323,33 @@ impl Service {
             cpu_percent: sample.map(|all| all.iter().filter_map(|process| process.cpu_percent).sum()),
             memory_bytes: sample.map(|all| all.iter().filter_map(|process| process.memory_bytes).sum()),
             processes: sample.map(|all| u32::try_from(all.len()).unwrap_or(u32::MAX)),
+            foreign: view.foreign.as_ref().map(|holder| Foreign::of(holder, clock)),
+            actions: service.actions.iter().map(|action| Action::of(action)).collect(),
+        }
+    }
+}
+
+impl Action {
+    fn of(action: &domain::Action) -> Self {
+        Self { name: action.name.clone(), confirm: action.confirm }
+    }
+}
+
+impl Foreign {
+    /// The wire's form of `holder`.
+    pub fn of(holder: &domain::PortHolder, clock: &Clock) -> Self {
+        Self {
+            port: holder.port,
+            pid: holder.pid(),
+            identity: holder.process.map(|process| process.to_string()),
+            command: holder.command.clone(),
+            folder: holder.folder.as_ref().map(|folder| folder.display().to_string()),
+            age_seconds: holder.since.map(|since| seconds(clock.now().since(since))),
+            service: holder.service.as_ref().map(ToString::to_string),
+            earlier_run: holder.earlier.as_ref().map(|earlier| EarlierRun {
+                service: earlier.service.to_string(),
+                state_dir: earlier.elsewhere.as_ref().map(|dir| dir.display().to_string()),
+            }),
         }
     }
 }

@@ -226,7 +226,7 @@ fn what_changed_since_healthy_is_of_the_service_of_what_it_needs_and_of_its_chec
         event(3, "unhealthy", "db", "connection refused"),
         event(4, "exited", "db", "exited with code 3"),
         event(5, "started", "other", "started as pid 7"),
-        event(6, "changed", "api", "env.URL, argv"),
+        event(6, "plan", "api", "restart: env.URL, argv"),
         event(8, "exited", "api", "exited with code 1"),
     ];
     let moved = Change { at: second(5), text: "checkout: moving from main to topic".to_owned() };

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Event, LastExit, timestamp, word};
-use crate::domain::{HealthState, Light, ProcessState, RunId, ServiceView, Snapshot};
+use super::{Event, Foreign, LastExit, timestamp, word};
+use crate::domain::{self, ActionState, HealthState, Light, ProcessState, RunId, ServiceView, Snapshot};
 use crate::engine::Clock;
 
 /// Everything that `why` tells.
@@ -57,6 +57,10 @@ pub struct Why {
     /// What its last run left running when it ended, as far as this agent has seen it.
     #[serde(default)]
     pub spared: Vec<Spared>,
+    /// Who has its port instead, while `process` is `foreign`.
+    pub foreign: Option<Foreign>,
+    /// The action that was run for it last.
+    pub last_action: Option<LastAction>,
 }
 
 /// A process that was left when its run ended.
@@ -66,6 +70,30 @@ pub struct Spared {
     pub pid: u32,
     /// Its command line.
     pub command: String,
+}
+
+/// How the last action of a service came out.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LastAction {
+    /// Its name.
+    pub name: String,
+    /// `running`, `done` or `failed`.
+    pub state: String,
+    /// Since when.
+    pub at: Timestamp,
+    /// Why it failed.
+    pub error: Option<String>,
+}
+
+impl LastAction {
+    fn of(last: &domain::LastAction, clock: &Clock) -> Self {
+        let (state, error) = match &last.state {
+            ActionState::Running => ("running", None),
+            ActionState::Done => ("done", None),
+            ActionState::Failed(error) => ("failed", Some(error.clone())),
+        };
+        Self { name: last.name.clone(), state: state.to_owned(), at: timestamp(clock.wall(last.at)), error }
+    }
 }
 
 /// Something that has changed.
@@ -122,7 +150,7 @@ impl Why {
             process: view.process,
             health: view.health,
             light: view.light,
-            reason: view.reason.clone(),
+            reason: view.reason_at(clock.now()).into_owned(),
             since: timestamp(clock.wall(view.since)),
             pid: view.pid,
             restarts: view.restarts,
@@ -135,6 +163,8 @@ impl Why {
             checkout,
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
             spared: view.spared.iter().map(|left| Spared { pid: left.pid, command: left.command.clone() }).collect(),
+            foreign: view.foreign.as_ref().map(|holder| Foreign::of(holder, clock)),
+            last_action: view.last_action.as_ref().map(|last| LastAction::of(last, clock)),
         }
     }
 }
@@ -164,8 +194,11 @@ fn changes(view: &ServiceView, since: Timestamp, events: &[Event], checkout: Opt
         let Some(id) = event.service.as_deref() else { continue };
         let needed = view.service.depends_on.iter().any(|dependency| dependency.id.as_str() == id);
         let text = match event.kind.as_str() {
-            "changed" if id == view.id.as_str() => format!("its definition changed: {}", event.text),
-            "changed" if needed => format!("the definition of {id}, which it needs, changed: {}", event.text),
+            "plan" | "changed" if id == view.id.as_str() || needed => match changed_fields(event) {
+                Some(fields) if needed => format!("the definition of {id}, which it needs, changed: {fields}"),
+                Some(fields) => format!("its definition changed: {fields}"),
+                None => continue,
+            },
             "started" | "exited" | "stopped" | "unhealthy" if needed => format!("{id}, which it needs: {}", event.text),
             _ => continue,
         };
@@ -175,6 +208,15 @@ fn changes(view: &ServiceView, since: Timestamp, events: &[Event], checkout: Opt
     changes.extend(moves.map(|change| Change { at: change.at, text: format!("git: {}", change.text) }));
     changes.sort_by_key(|change| change.at);
     changes
+}
+
+/// The fields of a definition that took another value; `None` if it came or went as a whole.
+fn changed_fields(event: &Event) -> Option<&str> {
+    match event.kind.as_str() {
+        // As earlier versions told it.
+        "changed" => Some(&event.text),
+        _ => event.text.split_once(": ").map(|(_, fields)| fields),
+    }
 }
 
 /// Lists the blockers of `view`, each followed by its own.

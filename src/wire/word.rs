@@ -3,7 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
-use crate::domain::{HealthState, Light, ProcessState, Severity};
+use crate::domain::{Does, HealthState, Light, ProcessState, Severity};
 
 /// An enum whose every value has a word.
 pub trait Word: Copy + 'static {
@@ -44,6 +44,14 @@ impl Word for ProcessState {
 impl Word for HealthState {
     const ALL: &'static [Self] =
         &[Self::Stopped, Self::Starting, Self::Healthy, Self::Degraded, Self::Unhealthy, Self::Unknown];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Word for Does {
+    const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         self.as_str()

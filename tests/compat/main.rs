@@ -16,5 +16,6 @@ mod mistakes;
 mod origins;
 mod policies;
 mod real;
+mod schema;
 mod sources;
 mod types;

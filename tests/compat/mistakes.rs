@@ -20,75 +20,72 @@ fn told_of(keys: &str) -> Vec<String> {
     told(&format!("{{\"services\": [{{\"id\": \"a\", \"command\": [\"a\"],\n{keys}\n}}]}}"))
 }
 
+/// Keys of a service with a mistake in them, and what is told of it.
+pub const WRONG_VALUES: &[(&str, &str)] = &[
+    (r#""name": 5"#, r#"2:9: "name" must be text, but is a number"#),
+    (r#""enabled": "yes""#, r#"2:12: "enabled" must be true or false, but is text"#),
+    (r#""tags": "x""#, r#"2:9: "tags" must be a list, but is text"#),
+    (r#""tags": ["x", 1]"#, r#"2:15: an element of "tags" must be text, but is a number"#),
+    (r#""env": []"#, r#"2:8: "env" must be an object, but is a list"#),
+    (r#""env": {"A": [1]}"#, r#"2:14: "A" must be text, a number, true, false or null, but is a list"#),
+    (r#""env": {"A=B": "1"}"#, "2:9: the name of a variable must not hold an equals sign"),
+    (r#""default_port": 70000"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
+    (r#""default_port": 0"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
+    (r#""default_port": 80.5"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
+    (r#""default_port": 1e999"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
+    (r#""default_port": "80""#, r#"2:17: "default_port" must be a number, but is text"#),
+    (r#""values": {"port": 99999}"#, "2:20: values.port must be a port from 1 to 65535"),
+    (r#""values": {"port": {}}"#, r#"2:20: "port" must be text, a number, true, false or a list, but is an object"#),
+    (r#""port_env": "A=B""#, r#"2:13: "port_env" must not hold an equals sign"#),
+    (r#""settings": [{"default": 1}]"#, r#"2:14: this setting has no "key""#),
+    (r#""restart": {"delay": "-1s"}"#, r#"2:22: "delay" must not be negative"#),
+    (r#""restart": {"max_restarts": -1}"#, r#"2:29: "max_restarts" must be a whole number from 0 to 1000000"#),
+    (r#""stop": {"timeout": 1e300}"#, r#"2:21: "timeout" is longer than a year"#),
+    (
+        r#""stop": {"signal": "SIGSTOP"}"#,
+        r#"2:20: "signal" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is "SIGSTOP""#,
+    ),
+    (
+        r#""restart": "on-failur""#,
+        r#"2:12: "restart" must be one of "always", "on-failure", "never", but is "on-failur" (did you mean "on-failure"?)"#,
+    ),
+    (
+        r#""health": {"tcp": 80, "interval": "soon"}"#,
+        r#"2:35: "interval" must be a span of time such as "1500ms", "2s" or "5m", or a number of seconds"#,
+    ),
+    (r#""health": {"tcp": 80, "interval": 0}"#, r#"2:35: "interval" must be longer than zero"#),
+    (r#""health": {"tcp": 80, "interval": "0.001ms"}"#, r#"2:35: "interval" must be at least 10 ms"#),
+    (r#""health": {"tcp": 80, "timeout": 1e-9}"#, r#"2:34: "timeout" must be at least 10 ms"#),
+    (r#""health": {"tcp": 80, "healthy_after": 0}"#, r#"2:40: "healthy_after" must be a whole number from 1 to 1000"#),
+    (r#""health": {"tcp": "host:0"}"#, r#"2:19: "tcp" must be a port or "host:port", but is "host:0""#),
+    (
+        r#""health": {"http": "http://x/", "status": ["2xx"]}"#,
+        r#"2:44: "status" must hold numbers or ranges from 100 to 599 (for example [200, "300-399"])"#,
+    ),
+    (
+        r#""health": {"tcp": 80, "http": "/x"}"#,
+        r#"2:19: a probe asks one thing, but this one has "http" and "tcp" (write a list of probes)"#,
+    ),
+    (
+        r#""health": "/x""#,
+        r#"2:11: there is no base URL for the path "/x" (give "default_port" or "base_url", or write a whole URL)"#,
+    ),
+    (
+        r#""health": {"exec": "pg_isready -q"}"#,
+        r#"2:20: "exec" must be a list of texts: program and arguments (for a line of shell write ["sh", "-c", "…"])"#,
+    ),
+    (r#""depends_on": ["x y"]"#, "2:16: the id may hold only letters, digits, dots, underscores and hyphens"),
+    (r#""depends_on": [{"restart": true}]"#, r#"2:16: this dependency has no "id""#),
+    (
+        r#""shell": true"#,
+        r#"2:10: "shell" wants a command that is text (write the command as one line, or leave "shell" out)"#,
+    ),
+    (r#""module": "a\u0000b""#, r#"2:11: "module" holds a NUL character"#),
+];
+
 #[test]
 fn a_value_of_the_wrong_kind_is_told_where_it_stands() {
-    for (keys, message) in [
-        (r#""name": 5"#, r#"2:9: "name" must be text, but is a number"#),
-        (r#""enabled": "yes""#, r#"2:12: "enabled" must be true or false, but is text"#),
-        (r#""tags": "x""#, r#"2:9: "tags" must be a list, but is text"#),
-        (r#""tags": ["x", 1]"#, r#"2:15: an element of "tags" must be text, but is a number"#),
-        (r#""env": []"#, r#"2:8: "env" must be an object, but is a list"#),
-        (r#""env": {"A": [1]}"#, r#"2:14: "A" must be text, a number, true, false or null, but is a list"#),
-        (r#""env": {"A=B": "1"}"#, "2:9: the name of a variable must not hold an equals sign"),
-        (r#""default_port": 70000"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
-        (r#""default_port": 0"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
-        (r#""default_port": 80.5"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
-        (r#""default_port": 1e999"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
-        (r#""default_port": "80""#, r#"2:17: "default_port" must be a number, but is text"#),
-        (r#""values": {"port": 99999}"#, "2:20: values.port must be a port from 1 to 65535"),
-        (
-            r#""values": {"port": {}}"#,
-            r#"2:20: "port" must be text, a number, true, false or a list, but is an object"#,
-        ),
-        (r#""port_env": "A=B""#, r#"2:13: "port_env" must not hold an equals sign"#),
-        (r#""settings": [{"default": 1}]"#, r#"2:14: this setting has no "key""#),
-        (r#""restart": {"delay": "-1s"}"#, r#"2:22: "delay" must not be negative"#),
-        (r#""restart": {"max_restarts": -1}"#, r#"2:29: "max_restarts" must be a whole number from 0 to 1000000"#),
-        (r#""stop": {"timeout": 1e300}"#, r#"2:21: "timeout" is longer than a year"#),
-        (
-            r#""stop": {"signal": "SIGSTOP"}"#,
-            r#"2:20: "signal" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is "SIGSTOP""#,
-        ),
-        (
-            r#""restart": "on-failur""#,
-            r#"2:12: "restart" must be one of "always", "on-failure", "never", but is "on-failur" (did you mean "on-failure"?)"#,
-        ),
-        (
-            r#""health": {"tcp": 80, "interval": "soon"}"#,
-            r#"2:35: "interval" must be a span of time such as "1500ms", "2s" or "5m", or a number of seconds"#,
-        ),
-        (r#""health": {"tcp": 80, "interval": 0}"#, r#"2:35: "interval" must be longer than zero"#),
-        (r#""health": {"tcp": 80, "interval": "0.001ms"}"#, r#"2:35: "interval" must be at least 10 ms"#),
-        (r#""health": {"tcp": 80, "timeout": 1e-9}"#, r#"2:34: "timeout" must be at least 10 ms"#),
-        (
-            r#""health": {"tcp": 80, "healthy_after": 0}"#,
-            r#"2:40: "healthy_after" must be a whole number from 1 to 1000"#,
-        ),
-        (r#""health": {"tcp": "host:0"}"#, r#"2:19: "tcp" must be a port or "host:port", but is "host:0""#),
-        (
-            r#""health": {"http": "http://x/", "status": ["2xx"]}"#,
-            r#"2:44: "status" must hold numbers or ranges from 100 to 599 (for example [200, "300-399"])"#,
-        ),
-        (
-            r#""health": {"tcp": 80, "http": "/x"}"#,
-            r#"2:19: a probe asks one thing, but this one has "http" and "tcp" (write a list of probes)"#,
-        ),
-        (
-            r#""health": "/x""#,
-            r#"2:11: there is no base URL for the path "/x" (give "default_port" or "base_url", or write a whole URL)"#,
-        ),
-        (
-            r#""health": {"exec": "pg_isready -q"}"#,
-            r#"2:20: "exec" must be a list of texts: program and arguments (for a line of shell write ["sh", "-c", "…"])"#,
-        ),
-        (r#""depends_on": ["x y"]"#, "2:16: the id may hold only letters, digits, dots, underscores and hyphens"),
-        (r#""depends_on": [{"restart": true}]"#, r#"2:16: this dependency has no "id""#),
-        (
-            r#""shell": true"#,
-            r#"2:10: "shell" wants a command that is text (write the command as one line, or leave "shell" out)"#,
-        ),
-        (r#""module": "a\u0000b""#, r#"2:11: "module" holds a NUL character"#),
-    ] {
+    for (keys, message) in WRONG_VALUES.iter().copied() {
         assert_eq!(told_of(keys), [message], "{keys}");
     }
 }

@@ -144,69 +144,69 @@ fn the_agents_quiet_hours_and_way_of_reloading_are_read() {
     assert_eq!(agent(r#"{"reload": "later"}"#).1.len(), 1);
 }
 
+/// Keys that say how a service is kept, with a mistake in them, and what is told of it.
+pub const WRONG_POLICIES: &[(&str, &str)] = &[
+    (r#""before_start": ["make all", 7]"#, "30: an element of \"before_start\" must be text, but is a number"),
+    (r#""before_start": []"#, ""),
+    (
+        r#""before_start": "make all""#,
+        "17: \"before_start\" must be a list of texts: program and arguments (for a line of shell write [\"sh\", \"-c\", \"…\"])",
+    ),
+    (r#""before_start": [[]]"#, "18: \"before_start\" names no program"),
+    (r#""before_start": [{"timeout": 1}]"#, "18: this step of \"before_start\" has no \"command\""),
+    (r#""before_start": {"command": "a", "timeout": 0}"#, "45: \"timeout\" must be longer than zero"),
+    (r#""watch": "src""#, "10: \"watch\" must be a list, but is text"),
+    (
+        r#""watch": ["a{b"]"#,
+        "11: this is no pattern of files: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
+    ),
+    (r#""watch": [""]"#, "11: a pattern of \"watch\" is empty"),
+    (
+        r#""limits": {"memory": "lots"}"#,
+        "22: \"memory\" must be a size such as \"50MB\" or \"64KiB\", or a number of bytes",
+    ),
+    (r#""limits": {"memory": 0}"#, "22: \"memory\" must be more than nothing"),
+    (r#""limits": {"cpu": 1}"#, "12: unknown key \"cpu\""),
+    (
+        r#""actions": [{"name": "x"}]"#,
+        "13: an action needs \"name\" and \"command\" (for example {\"name\": \"Migrate\", \"command\": [\"alembic\", \"upgrade\", \"head\"]})",
+    ),
+    (
+        r#""actions": [{"name": "x", "command": "a"}, {"name": "x", "command": "b"}]"#,
+        "53: another action is called \"x\" as well",
+    ),
+    (
+        r#""notify": {"after": "soon"}"#,
+        "21: \"after\" must be a span of time such as \"1500ms\", \"2s\" or \"5m\", or a number of seconds",
+    ),
+    (r#""log": {"max_size": "1KB"}"#, "21: \"max_size\" must be at least 65536 bytes"),
+    (r#""log": {"keep": -1}"#, "17: \"keep\" must be a whole number from 0 to 1000"),
+    (
+        r#""stop": {"tree": "grup"}"#,
+        "18: \"tree\" must be one of \"all\", \"group\", but is \"grup\" (did you mean \"group\"?)",
+    ),
+    (r#""stop": {"command": []}"#, "21: \"command\" names no program"),
+    (
+        r#""stop": {"signal": "TREM"}"#,
+        "20: \"signal\" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is \"TREM\" (did you mean \"TERM\"?)",
+    ),
+    (
+        r#""restart": {"success_exit_codes": []}"#,
+        "35: \"success_exit_codes\" holds no code, so that nothing would be a success (leave it out for [0])",
+    ),
+    (r#""restart": {"success_exit_codes": [256]}"#, "36: \"success_exit_codes\" must be a whole number from 0 to 255"),
+    (r#""health": {"log": "a("}"#, "19: \"log\" is no regular expression: unclosed group"),
+    (
+        r#""health": {"log": "x{1000}{1000}"}"#,
+        "19: \"log\" is no regular expression: Compiled regex exceeds size limit of 1048576 bytes.",
+    ),
+    (r#""health": {"file": ""}"#, "20: \"file\" must be the path of a file"),
+    (r#""health": {"log": "x", "max_age": 1}"#, "24: unknown key \"max_age\""),
+];
+
 #[test]
 fn every_mistake_in_these_keys_is_told_at_its_place() {
-    for (keys, expected) in [
-        (r#""before_start": ["make all", 7]"#, "30: an element of \"before_start\" must be text, but is a number"),
-        (r#""before_start": []"#, ""),
-        (
-            r#""before_start": "make all""#,
-            "17: \"before_start\" must be a list of texts: program and arguments (for a line of shell write [\"sh\", \"-c\", \"…\"])",
-        ),
-        (r#""before_start": [[]]"#, "18: \"before_start\" names no program"),
-        (r#""before_start": [{"timeout": 1}]"#, "18: this step of \"before_start\" has no \"command\""),
-        (r#""before_start": {"command": "a", "timeout": 0}"#, "45: \"timeout\" must be longer than zero"),
-        (r#""watch": "src""#, "10: \"watch\" must be a list, but is text"),
-        (
-            r#""watch": ["a{b"]"#,
-            "11: this is no pattern of files: unclosed alternate group; missing '}' (maybe escape '{' with '[{]'?)",
-        ),
-        (r#""watch": [""]"#, "11: a pattern of \"watch\" is empty"),
-        (
-            r#""limits": {"memory": "lots"}"#,
-            "22: \"memory\" must be a size such as \"50MB\" or \"64KiB\", or a number of bytes",
-        ),
-        (r#""limits": {"memory": 0}"#, "22: \"memory\" must be more than nothing"),
-        (r#""limits": {"cpu": 1}"#, "12: unknown key \"cpu\""),
-        (
-            r#""actions": [{"name": "x"}]"#,
-            "13: an action needs \"name\" and \"command\" (for example {\"name\": \"Migrate\", \"command\": [\"alembic\", \"upgrade\", \"head\"]})",
-        ),
-        (
-            r#""actions": [{"name": "x", "command": "a"}, {"name": "x", "command": "b"}]"#,
-            "53: another action is called \"x\" as well",
-        ),
-        (
-            r#""notify": {"after": "soon"}"#,
-            "21: \"after\" must be a span of time such as \"1500ms\", \"2s\" or \"5m\", or a number of seconds",
-        ),
-        (r#""log": {"max_size": "1KB"}"#, "21: \"max_size\" must be at least 65536 bytes"),
-        (r#""log": {"keep": -1}"#, "17: \"keep\" must be a whole number from 0 to 1000"),
-        (
-            r#""stop": {"tree": "grup"}"#,
-            "18: \"tree\" must be one of \"all\", \"group\", but is \"grup\" (did you mean \"group\"?)",
-        ),
-        (r#""stop": {"command": []}"#, "21: \"command\" names no program"),
-        (
-            r#""stop": {"signal": "TREM"}"#,
-            "20: \"signal\" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is \"TREM\" (did you mean \"TERM\"?)",
-        ),
-        (
-            r#""restart": {"success_exit_codes": []}"#,
-            "35: \"success_exit_codes\" holds no code, so that nothing would be a success (leave it out for [0])",
-        ),
-        (
-            r#""restart": {"success_exit_codes": [256]}"#,
-            "36: \"success_exit_codes\" must be a whole number from 0 to 255",
-        ),
-        (r#""health": {"log": "a("}"#, "19: \"log\" is no regular expression: unclosed group"),
-        (
-            r#""health": {"log": "x{1000}{1000}"}"#,
-            "19: \"log\" is no regular expression: Compiled regex exceeds size limit of 1048576 bytes.",
-        ),
-        (r#""health": {"file": ""}"#, "20: \"file\" must be the path of a file"),
-        (r#""health": {"log": "x", "max_age": 1}"#, "24: unknown key \"max_age\""),
-    ] {
+    for (keys, expected) in WRONG_POLICIES.iter().copied() {
         let expected: Vec<&str> = [expected].into_iter().filter(|text| !text.is_empty()).collect();
         assert_eq!(told(keys), expected, "{keys}");
     }

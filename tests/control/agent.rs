@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use jiff::Timestamp;
 use pilotlight::api::{Backstage, Journal, Listener, router, serve};
 use pilotlight::cli::{self, Control, Exit, Invocation, client_on};
-use pilotlight::domain::{Accepted, Answer, Command, Snapshot};
+use pilotlight::domain::{Accepted, Answer, Command, Place, Problem, Snapshot};
 use pilotlight::engine::{Clock, Handle, Request};
 use pilotlight::wire::{AgentFacts, Event, Process, Samples};
 use tokio::sync::{mpsc, watch};
@@ -177,6 +177,7 @@ async fn live(
         }),
         last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
         checkout: Arc::new(|_, _| Ok(None)),
+        propose: Arc::new(|_| Err(Problem::error(&Place::whole(&"services.json".into()), "nothing is read here"))),
         journal,
     };
     let listener = Listener::bind(&socket).unwrap();

@@ -11,8 +11,8 @@ use pilotlight::domain;
 
 use agent::{Agent, Reply, said};
 use pilotlight::cli::Exit;
-use pilotlight::domain::{Accepted, Aim, Command, Goal, Light, ProcessState, Refusal, Shutdown, Snapshot};
-use sample::{basis, healthy, id, snapshot, stopped, wanted};
+use pilotlight::domain::{Accepted, Aim, Command, Goal, Light, ProcessId, ProcessState, Refusal, Shutdown, Snapshot};
+use sample::{basis, foreign, healthy, id, snapshot, stopped, wanted};
 
 fn two() -> Snapshot {
     let views = vec![healthy("main-api", 7), wanted("db", ProcessState::Failed, Light::Red, "exited with code 1")];
@@ -22,7 +22,7 @@ fn two() -> Snapshot {
 fn aims(ids: &[&str]) -> Reply {
     let aim = |name: &&str| Aim { id: id(name), goal: Goal::Healthy, not_run: None };
     let aims = ids.iter().map(aim).collect();
-    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()] }))
+    Reply::Answer(Ok(Accepted { aims, remarks: vec!["cache starts as well".to_owned()], forecast: None }))
 }
 
 #[test]
@@ -196,4 +196,44 @@ fn an_agent_with_nothing_says_so() {
     assert!(agent.call("status").1.contains("Drop a JSON file into /srv/services.d"));
     let agent = Agent::of(snapshot(vec![stopped("db")]));
     assert!(agent.call("status").1.starts_with("○ nothing wanted"));
+}
+
+#[test]
+fn a_yes_about_a_stranger_means_the_process_that_was_shown() {
+    let agent = Agent::answering(snapshot(vec![foreign("api"), healthy("db", 7)]), |_| {
+        Reply::Answer(Ok(Accepted { remarks: vec!["pid 4321 has ended".to_owned()], ..Accepted::default() }))
+    });
+    let shown = "api: port 8000 is taken by pid 4321 (python3 -m http.server 8000) in /home/dev/shop, 2 h old, \
+                 a run of api by the agent with the state in /home/dev/other\n";
+    let stranger = ProcessId { pid: 4321, start: 99 };
+    let (exit, out, err) = agent.call("stop api --foreign --yes");
+    assert_eq!((exit, out.as_str(), err.as_str()), (Exit::Done, "note: pid 4321 has ended\n", shown));
+    let (exit, _, err) = agent.call("adopt api --yes --no-wait");
+    assert_eq!((exit, err.as_str()), (Exit::Done, shown));
+    let (id, other) = (id("api"), id("api"));
+    assert_eq!(agent.commands(), [Command::StopStranger { id, stranger }, Command::Adopt { id: other, stranger }]);
+}
+
+#[test]
+fn without_a_stranger_there_is_nothing_to_say_yes_to() {
+    let unknown = domain::ServiceView { foreign: Some(domain::PortHolder::unknown(8000)), ..foreign("secret") };
+    let ours = domain::ServiceView {
+        foreign: foreign("x").foreign.map(|holder| domain::PortHolder { service: Some(id("db")), ..holder }),
+        ..foreign("twin")
+    };
+    let agent = Agent::of(snapshot(vec![healthy("db", 7), unknown, ours]));
+    for (service, reason) in [
+        ("db", "no stranger is on the port of db"),
+        ("secret", "it can't be told which process is on port 8000"),
+        ("twin", "port 8000 is taken by the service db"),
+    ] {
+        for line in [format!("adopt {service} --yes"), format!("stop {service} --foreign --yes")] {
+            let (exit, out, err) = agent.call(&line);
+            assert_eq!((exit, out.as_str()), (Exit::NotDone, ""), "{line}");
+            assert!(err.starts_with(&format!("error: {reason}")), "{line}: {err}");
+        }
+    }
+    assert_eq!(agent.call("adopt nobody --yes").0, Exit::NoSuchService);
+    assert_eq!(agent.call("stop db twin --foreign --yes").0, Exit::Usage);
+    assert!(agent.commands().iter().all(|command| *command == Command::Reload));
 }

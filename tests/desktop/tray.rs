@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use pilotlight::domain::{Command, HealthState, Light, ProcessState, Selection, ServiceView, Shutdown, Snapshot};
-use pilotlight::tray::{Cost, Desk, Opener, Target};
+use pilotlight::open::{Opener, Target};
+use pilotlight::tray::{Cost, Desk};
 
 use super::bus::{eventually, on_a_desktop, said};
 use super::engine::{Engine, desk};

@@ -32,7 +32,7 @@ fn a_crash_is_told_with_its_last_words_and_with_what_has_changed_since_all_was_w
     let service = |level: &str| {
         format!(
             r#"{{"command": ["sh", "serve"], "cwd": "app", "auto_start": true, "depends_on": ["db"], "restart": "never",
-            "env": {{"LEVEL": "{level}"}}}}"#
+            "env": {{"LEVEL": "{level}", "DB_PASSWORD": "correct horse"}}}}"#
         )
     };
     desk.save("services.d/db.json", needed);
@@ -40,14 +40,14 @@ fn a_crash_is_told_with_its_last_words_and_with_what_has_changed_since_all_was_w
     desk.start_agent();
     desk.until_light("green");
     git(&project, &["checkout", "--quiet", "-b", "topic"]);
-    desk.save("app/serve", "echo 'no such table: users'\nexit 3\n");
+    desk.save("app/serve", "echo \"no such table: users (as app:$DB_PASSWORD)\"\nexit 3\n");
     git(&project, &["commit", "--quiet", "-a", "-m", "breaks"]);
     desk.ok(&["restart", "db"]);
     desk.save("services.d/web.json", &service("debug"));
     desk.until_service("web", "process", "failed");
 
     let told = desk.ok(&["why", "web"]);
-    assert!(told.contains("exited with code 3") && told.contains("| no such table: users"), "{told}");
+    assert!(told.contains("exited with code 3") && told.contains("| no such table: users (as app:***)"), "{told}");
     assert!(told.contains(&format!("Checked out in {}: topic (", project.display())), "{told}");
     let why = desk.json(&["why", "web", "--json"]);
     let changed: Vec<&str> = why["changed"].as_array().unwrap().iter().map(|it| it["text"].as_str().unwrap()).collect();

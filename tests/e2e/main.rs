@@ -1,14 +1,18 @@
 //! The program, driven as a user would: an empty home, real files, real processes; every wait is for a condition.
 
+mod actions;
 mod adoption;
 mod bad_input;
+mod completions;
 mod crash_card;
 mod desk;
 mod example;
+mod foreign;
 mod include;
 mod life;
 mod logs;
 mod pixsim7;
+mod plan;
 mod reload;
 mod supervision;
 mod terminal;

@@ -7,15 +7,20 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use pilotlight::cli::{
-    GraphFormat, Look, render_check, render_config, render_event, render_graph, render_ps, render_status, render_why,
+    GraphFormat, Look, render_check, render_config, render_event, render_graph, render_plan, render_ps, render_status,
+    render_why,
 };
 use pilotlight::domain::{
-    Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
+    Does, Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
 };
 use pilotlight::engine::Clock;
-use pilotlight::wire::{AgentFacts, Change, Check, Checkout, Config, Event, Graph, Process, Ps, Samples, Status, Why};
+use pilotlight::wire::{
+    AgentFacts, Change, Check, Checkout, Config, Event, Graph, Plan, Planned, Process, Ps, Samples, Status, Why,
+};
 
-use crate::sample::{NOW, basis, define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
+use crate::sample::{
+    NOW, acted, basis, define, exited, foreign, healthy, id, needs, running, snapshot, stopped, waiting, wanted,
+};
 
 /// 2026-01-09 14:03:20 UTC, which is what all times are counted back from.
 const TODAY: i64 = 1_767_967_400;
@@ -66,6 +71,7 @@ fn why_of(name: &str, picture: &Snapshot, lines: Option<&[&str]>, changed: Optio
     why.changed = changed.map(|texts| texts.iter().map(change).collect());
     settle(&mut why.since, &clock);
     why.last_exit.iter_mut().for_each(|last| settle(&mut last.at, &clock));
+    why.last_action.iter_mut().for_each(|last| settle(&mut last.at, &clock));
     why.next_try.iter_mut().for_each(|at| settle(at, &clock));
     why
 }
@@ -276,6 +282,17 @@ fn why_something_is_well_or_unhealthy_or_off() {
 }
 
 #[test]
+fn why_a_stranger_has_the_port() {
+    golden("why-foreign", &render_why(&why_of("shop", &snapshot(vec![foreign("shop")]), None, None), &look(None)));
+}
+
+#[test]
+fn why_an_action_failed() {
+    let picture = snapshot(vec![acted(healthy("api", 7), "seed")]);
+    golden("why-action", &render_why(&why_of("api", &picture, None, None), &look(None)));
+}
+
+#[test]
 fn graphs_in_all_forms() {
     let graph = Graph::of(&busy());
     for (name, format) in [
@@ -332,6 +349,27 @@ fn events_are_one_line_each() {
     ];
     let text: String = events.iter().map(|event| render_event(event, &look(None)) + "\n").collect();
     golden("events", &text);
+}
+
+#[test]
+fn plans_tell_the_gravest_first_and_nothing_of_what_stays() {
+    let planned = |id: &str, does: Does, text: &str| Planned {
+        id: id.to_owned(),
+        does,
+        fields: Vec::new(),
+        text: text.to_owned(),
+    };
+    let mut services = vec![
+        planned("main-api", Does::Restart, "restarts: argv, env.DATABASE_URL; takes effect with it: display"),
+        planned("db", Does::None, "stays as it is"),
+        planned("search", Does::Live, "stays down; takes effect at the next start: argv"),
+        planned("worker", Does::Add, "starts after main-api (auto_start)"),
+        planned("frontend", Does::Restart, "restarts with main-api"),
+        planned("old", Does::Remove, "is stopped\u{1b}[2J and removed"),
+    ];
+    golden("plan", &render_plan(&Plan { services: services.clone(), frame: true, problems: Vec::new() }));
+    services.retain(|planned| planned.does == Does::None);
+    golden("plan-nothing", &render_plan(&Plan { services, frame: false, problems: Vec::new() }));
 }
 
 #[test]

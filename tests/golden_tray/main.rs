@@ -8,9 +8,11 @@ mod picture;
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use pilotlight::domain::{Blocker, Group, HealthState, Kind, Light, Place, Problem, ProcessState, Snapshot};
+use pilotlight::domain::{
+    Action, Blocker, Command, Group, HealthState, Kind, Light, Place, Problem, ProcessState, Snapshot,
+};
 use pilotlight::engine::StateDir;
-use pilotlight::tray::{Cost, Costs, Item, ItemKind, Places, TrayModel};
+use pilotlight::tray::{Choice, Cost, Costs, Item, ItemKind, Places, TrayModel};
 
 use picture::{define, id, picture, view};
 
@@ -33,6 +35,8 @@ fn a_day_in_the_office_has_headings_states_ports_and_the_worst_first() {
     web.reason = "healthy".to_owned();
     define(&mut web).port = Some(5173);
     define(&mut web).url = Some("ftp://localhost".to_owned());
+    let action = |name: &str, confirm| Action { name: name.to_owned(), argv: vec!["x".to_owned()], confirm }.into();
+    define(&mut web).actions = vec![action("Clear _cache", false), action("Wipe\nall", true)];
     let mut worker = view("worker", "Worker", ProcessState::Stopped, HealthState::Stopped, Light::Gray);
     worker.wanted = false;
     let mut outside = view("mail", "Mail", ProcessState::Running, HealthState::Healthy, Light::Green);
@@ -185,4 +189,24 @@ fn seen(item: &Item) -> &'static str {
         (ItemKind::Submenu(_), true) => "> ",
         (ItemKind::Separator, true) => "----",
     }
+}
+
+#[test]
+fn an_action_that_needs_a_yes_is_run_by_the_second_click_alone() {
+    let mut web = view("web", "Web", ProcessState::Running, HealthState::Healthy, Light::Green);
+    let action = |name: &str, confirm| Action { name: name.to_owned(), argv: vec!["x".to_owned()], confirm }.into();
+    define(&mut web).actions = vec![action("seed", false), action("wipe", true)];
+    let model = TrayModel::of(&picture(vec![web]), &places(), &Costs::new());
+    let mut entries = Vec::new();
+    let mut open = model.menu.iter().collect::<Vec<_>>();
+    while let Some(item) = open.pop() {
+        open.extend(item.children());
+        entries.push(item);
+    }
+    let choice = |label: &str| entries.iter().find(|item| item.label == label).expect("it is there").choice.clone();
+    let runs = |name: &str| {
+        let wish = Command::RunAction { id: id("web"), name: name.to_owned(), is_unseen: true };
+        Some(Choice::Wish(wish))
+    };
+    assert_eq!((choice("seed"), choice("wipe"), choice("Really: wipe")), (runs("seed"), None, runs("wipe")));
 }

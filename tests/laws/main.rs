@@ -3,8 +3,11 @@
 //! The laws that hold at every moment are checked by the [`world`] itself whenever an order is given; here stand the
 //! stories, and what must be true once the dust has settled.
 
+mod actions;
 mod edges;
+mod foreign;
 mod life;
+mod plan;
 mod quiet;
 mod stories;
 mod touched;
@@ -16,7 +19,7 @@ use std::time::Duration;
 use pilotlight::domain::{Command, Event, Exit, Light, Outcome, ProcessState, RunId, Selection, ServiceId, Shutdown};
 use proptest::prelude::*;
 
-use world::{Aside, Behaviour, Spawning, World};
+use world::{Aside, Behaviour, Spawning, World, stranger_on};
 
 /// The services of the random world, each in a drop-in of its own: id, and what of its definition never changes.
 const SERVICES: [(&str, &str); 7] = [
@@ -60,6 +63,8 @@ enum Op {
     Behave(usize, u8),
     Stranger(usize, bool),
     NoStranger(usize),
+    Adopt(usize),
+    StopStranger(usize),
     /// A process writes so many lines of 1000 bytes.
     Write(usize, u16),
     /// Its log can't be rotated, or can again.
@@ -91,6 +96,8 @@ fn op() -> impl Strategy<Value = Op> {
         4 => (one.clone(), 0..15_u8).prop_map(|(at, how)| Op::Behave(at, how)),
         1 => (one.clone(), any::<bool>()).prop_map(|(at, works)| Op::Stranger(at, works)),
         2 => one.clone().prop_map(Op::NoStranger),
+        1 => one.clone().prop_map(Op::Adopt),
+        1 => one.clone().prop_map(Op::StopStranger),
         2 => (one.clone(), 0..200_u16).prop_map(|(at, lines)| Op::Write(at, lines)),
         1 => (one.clone(), any::<bool>()).prop_map(|(at, obstructed)| Op::Obstruct(at, obstructed)),
         1 => Just(Op::KillAgent),
@@ -203,6 +210,17 @@ impl Play {
             Op::NoStranger(at) => {
                 if let Some(port) = port(at) {
                     world.strangers.remove(&port);
+                }
+            }
+            // With the services' ids the ports are fixed: who is on it, if anybody is, is the one that is named.
+            Op::Adopt(at) => {
+                if let Some(port) = port(at) {
+                    world.wish(Command::Adopt { id: id(at), stranger: stranger_on(port) });
+                }
+            }
+            Op::StopStranger(at) => {
+                if let Some(port) = port(at) {
+                    world.wish(Command::StopStranger { id: id(at), stranger: stranger_on(port) });
                 }
             }
             Op::Write(at, lines) => world.write_log(&id(at), (0..lines).map(|_| "x".repeat(999))),

@@ -16,10 +16,10 @@ use pilotlight::domain::{
     Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, Part, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
 };
-use pilotlight::engine::ports::{Files, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
+use pilotlight::engine::ports::{Actions, Files, Logs, Meters, Notifier, Probes, Processes, Sources, Store};
 use tokio::sync::mpsc;
 
-pub use fakes::{Aside, Behaviour, Spawning, reading};
+pub use fakes::{Aside, Behaviour, Spawning, reading, stranger_on};
 use fakes::{Log, Machine};
 
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
@@ -28,6 +28,8 @@ pub struct World {
     facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
     pub answers: BTreeMap<u64, Answer>,
+    /// The strangers that the user has named, with the service on whose port they are.
+    named: BTreeSet<(ServiceId, u32, u64)>,
     pub exited: bool,
     /// How often each service was spawned.
     pub spawns: BTreeMap<ServiceId, u32>,
@@ -76,6 +78,7 @@ impl World {
             facts,
             supervisor: Supervisor::new(RunIds::new("0")),
             answers: BTreeMap::new(),
+            named: BTreeSet::new(),
             exited: false,
             spawns: BTreeMap::new(),
             asides: Vec::new(),
@@ -133,11 +136,27 @@ impl World {
 
     /// Wishes something; the answer comes at once.
     pub fn command(&mut self, command: Command) -> Answer {
+        let ticket = self.wish(command);
+        self.answers.remove(&ticket).expect("every command is answered")
+    }
+
+    /// Wishes something, and waits for the answer.
+    pub fn command_in_time(&mut self, command: Command) -> Answer {
+        let ticket = self.wish(command);
+        self.pass_until(Duration::from_secs(60), |world| world.answers.contains_key(&ticket));
+        self.answers.remove(&ticket).expect("every command is answered in time")
+    }
+
+    /// Wishes something, whose answer will be among the [`World::answers`].
+    pub fn wish(&mut self, command: Command) -> u64 {
         self.tickets += 1;
         let ticket = self.tickets;
+        if let Command::Adopt { id, stranger } | Command::StopStranger { id, stranger } = &command {
+            self.named.insert((id.clone(), stranger.pid, stranger.start));
+        }
         self.supervisor.handle(self.machine.now, Event::Commanded { ticket, command });
         self.decide();
-        self.answers.remove(&ticket).expect("every command is answered")
+        ticket
     }
 
     /// A fact out of the blue.
@@ -253,6 +272,9 @@ impl World {
             | Event::Spawned { .. }
             | Event::SpawnFailed { .. }
             | Event::PortTaken { .. }
+            | Event::Taken { .. }
+            | Event::ActionEnded { .. }
+            | Event::NotTaken { .. }
             | Event::Ended { .. }
             | Event::KillFailed { .. }
             | Event::Measured { .. }
@@ -276,6 +298,12 @@ impl World {
         match effect {
             Effect::ReadSources { cause, order } => self.machine.read(cause, order),
             Effect::Spawn(order) => self.spawn(order),
+            Effect::RunAction(order) => Actions::run(&mut self.machine, order),
+            Effect::Take(order) => {
+                let named = (order.id.clone(), order.stranger.pid, order.stranger.start);
+                assert!(self.named.contains(&named), "a stranger is taken that nobody has named: {order:?}");
+                self.machine.take(order);
+            }
             Effect::Ask { run, signal, tree } => {
                 self.check_order_of_stop(&run);
                 self.ending.insert(run.clone());

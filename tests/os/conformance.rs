@@ -1,6 +1,6 @@
 //! What every implementation of the port `Processes` must do, as laws over a world that can be real or made up.
 
-use pilotlight::domain::{Event, Exit, FoundRun, RunId, Signal, SpawnOrder};
+use pilotlight::domain::{Event, Exit, FoundRun, ProcessId, RunId, Signal, SpawnOrder, TakeOrder};
 
 /// What a child of these laws does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,6 +51,10 @@ pub trait World {
     fn living(&mut self, run: &RunId) -> usize;
     /// Lets a stranger listen on a port, and names it.
     fn taken_port(&mut self) -> u16;
+    /// Lets a process that is nobody's run listen on a port, and waits until it does.
+    fn begin_stranger(&mut self) -> Stranger;
+    /// Gives the order.
+    fn take(&mut self, order: TakeOrder);
     /// Starts a run that listens on a port; waits until it does.
     fn begin_listener(&mut self) -> Listener;
     /// The agent dies, and the next one finds what lives.
@@ -62,6 +66,13 @@ pub trait World {
 pub struct Listener {
     pub order: SpawnOrder,
     pub pid: u32,
+    pub port: u16,
+}
+
+/// A process on a port that is nobody's run.
+#[derive(Clone, Copy, Debug)]
+pub struct Stranger {
+    pub process: ProcessId,
     pub port: u16,
 }
 
@@ -95,6 +106,11 @@ macro_rules! conformance_tests {
             a_port_that_a_service_of_ours_holds_is_told_with_its_name,
             what_lives_is_found_by_the_next_agent_and_nothing_else_is,
             of_a_run_whose_main_process_is_over_only_the_end_is_told_to_the_next_agent,
+            a_stranger_that_is_taken_is_told_of_and_ends_like_a_run,
+            a_stranger_that_is_taken_can_be_killed,
+            only_the_very_process_that_is_meant_is_taken,
+            a_stranger_that_became_a_run_is_found_by_the_next_agent,
+            a_stranger_that_was_only_to_end_is_not_found_by_the_next_agent,
             orders_for_an_unknown_run_do_nothing,
             what_has_moved_to_a_session_of_its_own_ends_with_the_rest,
             what_has_moved_to_a_session_of_its_own_is_left_if_it_is_said_so,
@@ -282,7 +298,7 @@ pub fn a_port_that_a_service_of_ours_holds_is_told_with_its_name(world: &mut dyn
     match world.next() {
         Event::PortTaken { run, holder } => {
             assert_eq!(run, order.run);
-            assert_eq!((holder.port, holder.pid), (listener.port, Some(listener.pid)));
+            assert_eq!((holder.port, holder.pid()), (listener.port, Some(listener.pid)));
             assert_eq!(holder.service, Some(listener.order.id));
             assert!(holder.command.is_some_and(|command| !command.is_empty()));
         }
@@ -327,6 +343,70 @@ pub fn of_a_run_whose_main_process_is_over_only_the_end_is_told_to_the_next_agen
     ended(world, &run);
     assert_eq!(world.next_agent(), []);
     expect_silence(world);
+}
+
+pub fn a_stranger_that_is_taken_is_told_of_and_ends_like_a_run(world: &mut dyn World) {
+    let stranger = world.begin_stranger();
+    let order = take(world, stranger, true);
+    taken(world, &order.run);
+    world.ask(&order.run, Signal::Term);
+    ends(world, &order.run);
+    expect_silence(world);
+    let spawn = SpawnOrder { port: Some(stranger.port), ..world.order(Script::EndsAtOnce(0)) };
+    world.spawn(spawn.clone());
+    spawned(world, &spawn.run);
+    assert_eq!(exited(world, &spawn.run), (Exit::Code(0), 0));
+}
+
+pub fn a_stranger_that_is_taken_can_be_killed(world: &mut dyn World) {
+    let stranger = world.begin_stranger();
+    let order = take(world, stranger, false);
+    taken(world, &order.run);
+    world.kill(&order.run);
+    ends(world, &order.run);
+    expect_silence(world);
+}
+
+pub fn only_the_very_process_that_is_meant_is_taken(world: &mut dyn World) {
+    let stranger = world.begin_stranger();
+    let ProcessId { pid, start } = stranger.process;
+    for process in [ProcessId { pid, start: start + 1 }, ProcessId { pid: pid + 1, start }] {
+        let order = take(world, Stranger { process, ..stranger }, true);
+        not_taken(world, &order.run);
+    }
+    let order = take(world, Stranger { port: u16::from(stranger.port == 1) + 1, ..stranger }, true);
+    not_taken(world, &order.run);
+    let order = take(world, stranger, false);
+    taken(world, &order.run);
+    world.kill(&order.run);
+    ends(world, &order.run);
+    let order = take(world, stranger, true);
+    not_taken(world, &order.run);
+    expect_silence(world);
+}
+
+pub fn a_stranger_that_became_a_run_is_found_by_the_next_agent(world: &mut dyn World) {
+    let stranger = world.begin_stranger();
+    let order = take(world, stranger, true);
+    taken(world, &order.run);
+    let runs = world.next_agent();
+    let [FoundRun { id, run, pid, spawn_hash, since: _ }] = &runs[..] else { panic!("{runs:?}") };
+    assert_eq!((id, run, *pid), (&order.id, &order.run, Some(stranger.process.pid)));
+    assert_eq!(*spawn_hash, order.spawn_hash);
+    world.ask(&order.run, Signal::Term);
+    ends(world, &order.run);
+    assert_eq!(world.next_agent(), []);
+}
+
+pub fn a_stranger_that_was_only_to_end_is_not_found_by_the_next_agent(world: &mut dyn World) {
+    let stranger = world.begin_stranger();
+    let order = take(world, stranger, false);
+    taken(world, &order.run);
+    assert_eq!(world.next_agent(), []);
+    let order = take(world, stranger, false);
+    taken(world, &order.run);
+    world.kill(&order.run);
+    ends(world, &order.run);
 }
 
 pub fn orders_for_an_unknown_run_do_nothing(world: &mut dyn World) {
@@ -424,6 +504,39 @@ pub fn begin(world: &mut dyn World, script: Script) -> RunId {
     spawned(world, &run);
     world.wait_until_begun(&run);
     run
+}
+
+/// Orders to take `stranger`, as a run that is to last or only to be ended.
+pub fn take(world: &mut dyn World, stranger: Stranger, lasts: bool) -> TakeOrder {
+    let SpawnOrder { id, run, spawn, port: _ } = world.order(Script::Waits(0));
+    let spawn_hash = lasts.then(|| spawn.hash());
+    let order = TakeOrder { id, run, stranger: stranger.process, port: stranger.port, spawn_hash };
+    world.take(order.clone());
+    order
+}
+
+pub fn taken(world: &mut dyn World, run: &RunId) {
+    match world.next() {
+        Event::Taken { run: of } => assert_eq!(of, *run),
+        other => panic!("{other:?}"),
+    }
+}
+
+pub fn not_taken(world: &mut dyn World, run: &RunId) -> String {
+    match world.next() {
+        Event::NotTaken { run: of, error } => {
+            assert_eq!(of, *run);
+            error
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Waits until nothing of a stranger is left; how it ended depends on what the system tells of it.
+pub fn ends(world: &mut dyn World, run: &RunId) {
+    if exited(world, run).1 > 0 {
+        ended(world, run);
+    }
 }
 
 fn spawn(world: &mut dyn World, script: Script) -> RunId {

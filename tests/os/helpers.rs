@@ -9,12 +9,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotlight::domain::{RunId, ServiceId, Spawn, SpawnOrder, StopTree};
+use pilotlight::domain::{ProcessId, RunId, ServiceId, Spawn, SpawnOrder, StopTree};
 use pilotlight::engine::ports::Processes;
 use pilotlight::engine::{Clock, StateDir};
 use pilotlight::process::OsProcesses;
 
-use crate::conformance::{Listener, World, spawned};
+use crate::conformance::{Listener, Stranger, World, spawned};
 use crate::world::{DEADLINE, Folder, RealWorld, unique};
 
 /// Where a helper finds its folder.
@@ -101,6 +101,49 @@ pub fn listener_through(world: &mut RealWorld, script: &str) -> Listener {
     let pid = spawned(world, &order.run);
     let port = world.wait_for_file(&order.run, "port").parse().unwrap();
     Listener { order, pid, port }
+}
+
+/// A stranger on a port, and those around it.
+pub struct Desk {
+    pub listener: Stranger,
+    /// Its parent, a shell.
+    pub parent: u32,
+    /// Another child of that shell, in the same session and group.
+    pub mate: u32,
+    /// A child of the listener.
+    pub child: u32,
+    /// Where all of them are at home.
+    pub folder: PathBuf,
+}
+
+/// Starts a stranger from a shell in a session of its own: not by any agent.
+pub fn stranger(world: &mut RealWorld) -> Desk {
+    stranger_with(world, &[])
+}
+
+/// The same, with these variables.
+pub fn stranger_with(world: &mut RealWorld, environment: &[(&str, &str)]) -> Desk {
+    let folder = world.folder().work(&format!("stranger-{}", unique()));
+    fs::create_dir_all(&folder).unwrap();
+    let script = r#"sleep 1000 & echo $! > mate; sh -c 'sleep 1000 & echo $! > child; exec "$@"' sh "$@" & echo $! > listener; wait"#;
+    let mut argv = ["setsid", "sh", "-c", script, "sh"].map(str::to_owned).to_vec();
+    argv.extend(helper("helpers::listen_on_a_port"));
+    let mut command = Command::new(&argv[0]);
+    command.args(&argv[1..]).env(FOLDER, &folder).envs(environment.iter().copied()).current_dir(&folder);
+    let parent = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap().id();
+    let port = folder.join("port");
+    world.wait_until("the stranger listens", || port.exists());
+    let number = |file: &str| fs::read_to_string(folder.join(file)).unwrap().trim().parse::<u32>().unwrap();
+    let pid = number("listener");
+    let process = ProcessId { pid, start: start_time(pid) };
+    let listener = Stranger { process, port: fs::read_to_string(port).unwrap().parse().unwrap() };
+    Desk { listener, parent, mate: number("mate"), child: number("child"), folder: folder.canonicalize().unwrap() }
+}
+
+/// When a process began, in clock ticks after boot.
+pub fn start_time(pid: u32) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit_once(')').unwrap().1.split_whitespace().nth(19).unwrap().parse().unwrap()
 }
 
 /// The command line by which this program becomes a helper.

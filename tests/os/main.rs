@@ -7,6 +7,7 @@ mod adoption;
 mod conformance;
 mod helpers;
 mod spawning;
+mod strangers;
 mod trees;
 mod world;
 

@@ -115,7 +115,7 @@ fn a_holder_without_a_marker_is_known_by_the_session_of_its_service() {
     world.spawn(order);
     match world.next() {
         Event::PortTaken { holder, .. } => {
-            assert_ne!(holder.pid, Some(listener.pid), "the listener is a child of the main process");
+            assert_ne!(holder.pid(), Some(listener.pid), "the listener is a child of the main process");
             assert_eq!(holder.service, Some(listener.order.id));
         }
         other => panic!("{other:?}"),

@@ -9,14 +9,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use pilotlight::domain::{Event, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree};
+use pilotlight::domain::{Event, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree, TakeOrder};
 use pilotlight::engine::ports::Processes;
 use pilotlight::engine::{Clock, StateDir};
 use pilotlight::process::OsProcesses;
 use rustix::process::{Pid, kill_process};
 use tokio::sync::mpsc;
 
-use crate::conformance::{Listener, Script, World};
+use crate::conformance::{Listener, Script, Stranger, World};
 use crate::helpers;
 
 /// After so long a condition will not come true.
@@ -266,6 +266,14 @@ impl World for RealWorld {
         let port = stranger.local_addr().unwrap().port();
         self.strangers.push(stranger);
         port
+    }
+
+    fn begin_stranger(&mut self) -> Stranger {
+        helpers::stranger(self).listener
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        self.within(|processes| processes.take(order));
     }
 
     fn begin_listener(&mut self) -> Listener {

@@ -24,6 +24,7 @@ macro_rules! held_by {
     };
 }
 
+mod actions;
 #[path = "../os/conformance.rs"]
 mod conformance;
 #[path = "../laws/fakes/mod.rs"]
@@ -31,6 +32,7 @@ mod conformance;
 mod fakes;
 mod files;
 mod logs;
+mod meters;
 mod probes;
 mod processes;
 mod sources;

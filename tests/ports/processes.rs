@@ -4,11 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use pilotlight::domain::{Event, Exit, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree};
+use pilotlight::domain::{
+    Event, Exit, FoundRun, RunId, RunIds, ServiceId, Signal, Spawn, SpawnOrder, StopTree, TakeOrder,
+};
 use pilotlight::engine::ports::Processes;
 
-use crate::conformance::{Listener, Script, World, spawned};
-use crate::fakes::{Behaviour, Spawning};
+use crate::conformance::{Listener, Script, Stranger, World, spawned};
+use crate::fakes::{Behaviour, Spawning, stranger_on};
 use crate::time::Made;
 
 crate::conformance_tests!(MadeUp::new());
@@ -120,6 +122,15 @@ impl World for MadeUp {
         let port = self.free_port();
         self.made.machine.strangers.insert(port, true);
         port
+    }
+
+    fn begin_stranger(&mut self) -> Stranger {
+        let port = self.taken_port();
+        Stranger { process: stranger_on(port), port }
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        self.made.machine.take(order);
     }
 
     fn begin_listener(&mut self) -> Listener {

@@ -74,6 +74,8 @@ pub fn view(name: &str, shown: &str, process: ProcessState, health: HealthState,
         next_try: None,
         spared: Vec::new(),
         counted: true,
+        foreign: None,
+        last_action: None,
     }
 }
 

@@ -66,12 +66,12 @@ pub fn purity(source: &Source) -> Vec<String> {
 /// What `layer` may import beside itself; `None` if it may import everything.
 fn allowed(layer: &str) -> Option<Vec<&'static str>> {
     match layer {
-        "domain" | "demo" => Some(vec![]),
+        "domain" | "demo" | "open" => Some(vec![]),
         "engine" => Some(vec!["domain"]),
         "wire" => Some(vec!["domain", "engine"]),
         // Logs are read with no agent running, too.
-        "cli" => Some(vec!["domain", "engine", "wire", "logs"]),
-        face if FACES.contains(&face) => Some(vec!["domain", "engine", "wire"]),
+        "cli" => Some(vec!["domain", "engine", "wire", "logs", "open"]),
+        face if FACES.contains(&face) => Some(vec!["domain", "engine", "wire", "open"]),
         effect if EFFECTS.contains(&effect) => Some(vec!["domain", "engine"]),
         "app" | "main" | "lib" => None,
         // A part that no rule knows may import nothing, so that the rule gets written.

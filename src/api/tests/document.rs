@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::World;
 use crate::api::OPENAPI;
 use crate::api::router::routes;
-use crate::domain::sample::{NOW, basis, define, exited, healthy, snapshot, waiting, wanted};
+use crate::domain::sample::{NOW, acted, basis, define, exited, foreign, healthy, snapshot, waiting, wanted};
 use crate::domain::{self, Accepted, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
 
 fn document() -> Value {
@@ -67,13 +67,29 @@ fn picture() -> Snapshot {
     let group = domain::Group { key: "backend".to_owned(), name: "Backend".to_owned(), icon: None };
     Snapshot {
         problems: [domain::Problem::error(&place, "unknown type")].into(),
-        basis: basis("web"),
+        basis: basis("shop"),
         groups: [group].into(),
         ..snapshot(vec![
             define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),
             waiting("web", "db", "failed"),
             db,
+            acted(foreign("shop"), "seed"),
         ])
+    }
+}
+
+fn forecast() -> domain::Forecast {
+    let place = Place { file: "services.json".into(), line: 3, column: 9 };
+    let planned = |id: &str, does| domain::Planned {
+        id: crate::domain::sample::id(id),
+        does,
+        fields: vec!["argv".to_owned()],
+        text: "restarts: argv".to_owned(),
+    };
+    domain::Forecast {
+        services: domain::Does::ALL.map(|does| planned(does.as_str(), does)).to_vec(),
+        problems: [domain::Problem::error(&place, "unknown type")].into(),
+        frame: true,
     }
 }
 
@@ -100,7 +116,7 @@ async fn every_documented_path_answers_with_what_is_documented() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let schema = &operation["responses"]["200"]["content"];
-            let request = path.replace("{id}", "web");
+            let request = path.replace("{id}", "shop");
             let (status, body) = if method == "get" {
                 let response = world.client.get(super::url(&request)).send().await.unwrap();
                 let status = response.status().as_u16();
@@ -108,12 +124,16 @@ async fn every_documented_path_answers_with_what_is_documented() {
                 (status, serde_json::from_str(text.lines().next().filter(|_| path.contains("events")).unwrap_or(&text)))
             } else {
                 let body = match path.as_str() {
-                    "/v1/reload" | "/v1/shutdown" => "{}",
+                    "/v1/reload" | "/v1/shutdown" | "/v1/plan" => "{}",
+                    "/v1/run-action" => r#"{"id": "api", "name": "seed"}"#,
+                    "/v1/adopt" | "/v1/stop-foreign" => r#"{"id": "api", "stranger": "42-7"}"#,
                     _ => r#"{"ids": ["api"]}"#,
                 };
                 let answer = world.post(path, body);
                 if path != "/v1/wait" {
-                    world.answer(super::accepted(&[("api", domain::Goal::Healthy)])).await;
+                    let accepted = super::accepted(&[("api", domain::Goal::Healthy)]);
+                    let forecast = (path == "/v1/plan").then(forecast);
+                    world.answer(accepted.map(|accepted| Accepted { forecast, ..accepted })).await;
                 }
                 let (status, body) = answer.await.unwrap();
                 (status, Ok(body))

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::{World, accepted, eventually};
-use crate::domain::sample::{healthy, id, running, snapshot, stopped, wanted};
+use crate::domain::sample::{foreign, healthy, id, running, snapshot, stopped, wanted};
 use crate::domain::{
-    Accepted, Command, Goal, HealthState, Light, ProcessState, Refusal, Selection, ServiceView, Shutdown,
+    Accepted, Command, Goal, HealthState, Light, ProcessId, ProcessState, Refusal, Selection, ServiceView, Shutdown,
 };
 use crate::engine::Request;
 
@@ -116,7 +116,7 @@ async fn remarks_are_passed_on() {
     let mut world = World::new(snapshot(vec![healthy("api", 7)]));
     let answer = world.post("/v1/start", r#"{"ids": ["api"]}"#);
     let remarks = vec!["db, which was stopped by the user, starts as well".to_owned()];
-    world.answer(Ok(Accepted { aims: Vec::new(), remarks: remarks.clone() })).await;
+    world.answer(Ok(Accepted { remarks: remarks.clone(), ..Accepted::default() })).await;
     assert_eq!(answer.await.unwrap().1["remarks"], json!(remarks));
 }
 
@@ -193,4 +193,62 @@ async fn a_request_that_makes_no_sense_is_400_and_reaches_no_engine() {
     assert_eq!(world.post("/v1/start", &large).await.unwrap().0, 400);
     assert_eq!(world.get("/v1/status?idz=a").await.0, 400);
     assert!(world.commands.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn a_stranger_is_named_by_what_was_shown_of_it() {
+    let stranger = ProcessId { pid: 42, start: 7 };
+    let id = id("api");
+    for (path, expected) in [
+        ("/v1/adopt", Command::Adopt { id: id.clone(), stranger }),
+        ("/v1/stop-foreign", Command::StopStranger { id: id.clone(), stranger }),
+    ] {
+        let mut world = World::new(snapshot(vec![healthy("api", 42)]));
+        let answer = world.post(path, r#"{"id": "api", "stranger": "42-7"}"#);
+        assert_eq!(world.answer(accepted(&[("api", Goal::Healthy)])).await, expected);
+        let (status, body) = answer.await.unwrap();
+        assert_eq!((status, &body["services"][0]["reached"]), (200, &json!(true)), "{path}");
+        let answer = world.post(path, r#"{"id": "api", "stranger": "42-7", "wait": false}"#);
+        let refusal = Refusal::Impossible("it is another process by now".to_owned());
+        world.answer(Err(refusal)).await;
+        let (status, body) = answer.await.unwrap();
+        assert_eq!((status, &body["error"]), (409, &json!("it is another process by now")), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn no_wish_about_a_stranger_goes_without_naming_it() {
+    let mut world = World::new(snapshot(vec![foreign("api")]));
+    for path in ["/v1/adopt", "/v1/stop-foreign"] {
+        for body in [
+            "{}",
+            r#"{"id": "api"}"#,
+            r#"{"id": "api", "stranger": ""}"#,
+            r#"{"id": "api", "stranger": "42"}"#,
+            r#"{"id": "api", "stranger": "everybody"}"#,
+            r#"{"id": "api", "stranger": 42}"#,
+            r#"{"id": "api", "stranger": "42-7", "force": true}"#,
+            r#"{"ids": ["api"], "stranger": "42-7"}"#,
+        ] {
+            let (status, answer) = world.post(path, body).await.unwrap();
+            assert_eq!((status, &answer["kind"]), (400, &json!("bad_request")), "{path} {body}");
+        }
+    }
+    assert!(world.commands.try_recv().is_err(), "nothing has reached the engine");
+}
+
+#[tokio::test]
+async fn a_stranger_is_shown_with_its_age_and_the_name_for_wishes() {
+    let world = World::new(snapshot(vec![foreign("api"), healthy("db", 7)]));
+    let (_, body) = world.get("/v1/status").await;
+    let stranger = &body["services"][0]["foreign"];
+    assert_eq!((&stranger["pid"], &stranger["identity"]), (&json!(4321), &json!("4321-99")));
+    assert_eq!(stranger["earlier_run"], json!({"service": "api", "state_dir": "/home/dev/other"}));
+    assert!(stranger["age_seconds"].as_f64().unwrap() >= 7384.0);
+    let reason = body["services"][0]["reason"].as_str().unwrap();
+    assert!(
+        reason.starts_with("port 8000 is taken by pid 4321 (python3 -m http.server 8000) in /home/dev/shop, 2 h old")
+    );
+    assert_eq!(body["services"][1]["foreign"], Value::Null);
+    assert_eq!(world.get("/v1/why/api").await.1["foreign"]["folder"], "/home/dev/shop");
 }

@@ -6,6 +6,7 @@
 mod config;
 mod events;
 mod graph;
+mod plan;
 mod problems;
 mod ps;
 mod screen;
@@ -16,6 +17,7 @@ mod why;
 pub use config::render_config;
 pub use events::render_event;
 pub use graph::render_graph;
+pub use plan::render_plan;
 pub(super) use problems::problem_lines;
 pub use problems::render_check;
 pub use ps::render_ps;

@@ -7,7 +7,7 @@ use super::units::time_and_distance;
 use super::{BOLD, DIM, Look, colour, mark, paint};
 use crate::domain::text::{plain, plain_line};
 use crate::domain::{HealthState, ProcessState};
-use crate::wire::{Blocker, Why};
+use crate::wire::{Blocker, Foreign, LastAction, Why};
 
 /// `why` for people.
 pub fn render_why(why: &Why, look: &Look) -> String {
@@ -20,8 +20,14 @@ pub fn render_why(why: &Why, look: &Look) -> String {
     let _ = writeln!(out, "It has been so since {}.", time_and_distance(why.since, look));
     let _ = writeln!(out, "\n{}", wanted(why));
     let _ = writeln!(out, "{}", process(why));
+    if let Some(stranger) = why.foreign.as_ref().filter(|stranger| stranger.identity.is_some()) {
+        let _ = writeln!(out, "{}", advice(&plain(&why.id), stranger));
+    }
     if let Some(last) = &why.last_exit {
         let _ = writeln!(out, "Its last run ended at {}: {}.", time_and_distance(last.at, look), plain(&last.text));
+    }
+    if let Some(action) = &why.last_action {
+        let _ = writeln!(out, "{}", last_action(action, look));
     }
     if let Some(cause) = &why.first_cause {
         let _ = writeln!(out, "What went wrong first: {}.", plain(cause).trim_end_matches('.'));
@@ -86,6 +92,25 @@ fn process(why: &Why) -> String {
     match why.pid {
         Some(pid) => format!("It runs as pid {pid}{restarts}."),
         None => format!("Nothing of it runs{restarts}."),
+    }
+}
+
+fn last_action(action: &LastAction, look: &Look) -> String {
+    let (name, at) = (plain(&action.name), time_and_distance(action.at, look));
+    match (action.state.as_str(), &action.error) {
+        ("running", _) => format!("Its action {name} has been running since {at}."),
+        (_, Some(error)) => format!("Its action {name} failed at {at}: {}.", plain(error).trim_end_matches('.')),
+        (_, None) => format!("Its action {name} was done at {at}."),
+    }
+}
+
+/// What can be done about the stranger on the port of `id`.
+fn advice(id: &str, stranger: &Foreign) -> String {
+    match &stranger.service {
+        Some(service) => format!("`pilotlight stop {}` would free its port.", plain(service)),
+        None => {
+            format!("`pilotlight adopt {id}` takes that process as its run, `pilotlight stop {id} --foreign` ends it.")
+        }
     }
 }
 

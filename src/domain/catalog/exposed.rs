@@ -105,22 +105,13 @@ impl ListedPort {
     }
 }
 
-/// What a setting may hold that is for those who edit it.
-const DISPLAY_KEYS: [&str; 14] = [
-    "type",
-    "label",
-    "description",
-    "section",
-    "options",
-    "placeholder",
-    "min",
-    "max",
-    "step",
-    "required",
-    "secret",
-    "advanced",
-    "cors_origin_export",
-    "help",
+/// What a setting may hold.
+#[rustfmt::skip]
+pub(super) const SETTING_KEYS: [&str; 20] = [
+    "key", "default", "separator", "env_export", "env_map", "arg_map",
+    // For those who edit it.
+    "type", "label", "description", "section", "options", "placeholder", "min", "max", "step", "required", "secret",
+    "advanced", "cors_origin_export", "help",
 ];
 
 impl Setting {
@@ -140,7 +131,7 @@ impl Setting {
             env_map: variable(&mut fields, "env_map", report),
             arg_map: fields.word("arg_map", report).map(|(option, place)| (option.into(), place.clone())),
         };
-        fields.accept(DISPLAY_KEYS);
+        fields.accept(SETTING_KEYS);
         fields.finish(report);
         Some(setting)
     }

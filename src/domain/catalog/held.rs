@@ -11,7 +11,7 @@ use crate::domain::Moment;
 type Lines = Vec<(String, String, u32)>;
 
 /// The surroundings in use.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct HeldSurroundings {
     latest: Arc<Surroundings>,
     with_main: Option<(PathBuf, String)>,
@@ -63,7 +63,7 @@ impl HeldSurroundings {
 }
 
 /// A file of variables: what it last said, and since when it has said nothing.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Held<T> {
     good: Option<T>,
     since: Option<Moment>,

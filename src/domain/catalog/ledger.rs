@@ -15,7 +15,7 @@ use super::standing::{Chosen, Standings};
 use crate::domain::{Moment, Problem, Severity};
 
 /// The memory of what was good.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Ledger {
     standings: Standings,
     surroundings: HeldSurroundings,

@@ -18,7 +18,7 @@ use super::reading::{Content, SourceFile, Surroundings};
 use crate::domain::{Entry, Kind, Node, Place, Problem, Service, ServiceId, Spawn};
 
 /// All results of the last time.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Memo {
     /// In the order of the drafts.
     services: IndexMap<ServiceId, Kept>,
@@ -45,7 +45,7 @@ pub(super) struct Made {
     pub answers: Answers,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Kept {
     node: Address,
     overrides: Vec<Address>,

@@ -38,7 +38,7 @@ pub struct Resolution {
 
 /// Resolves one state of the sources after another. What the last one has in common with the next is taken over, not
 /// worked out again; what comes of it is the same as with a new resolver.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Resolver {
     memo: Memo,
 }

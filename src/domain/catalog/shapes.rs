@@ -57,7 +57,7 @@ pub(super) enum List {
     Infrastructure,
 }
 
-const LISTS: [(&str, List); 4] = [
+pub(super) const LISTS: [(&str, List); 4] = [
     ("services", List::Plain),
     ("backend_services", List::Backend),
     ("frontend_services", List::Frontend),
@@ -65,7 +65,7 @@ const LISTS: [(&str, List); 4] = [
 ];
 
 /// The keys of a catalog object beside its lists.
-const CATALOG_KEYS: [&str; 10] = [
+pub(super) const CATALOG_KEYS: [&str; 10] = [
     "service_groups",
     "types",
     "overrides",
@@ -79,10 +79,11 @@ const CATALOG_KEYS: [&str; 10] = [
 ];
 
 /// Keys that make a catalog of an object with, say, a `name`.
-const CATALOG_ONLY: [&str; 7] = ["types", "overrides", "include", "agent", "root", "discovery", "future_services"];
+pub(super) const CATALOG_ONLY: [&str; 7] =
+    ["types", "overrides", "include", "agent", "root", "discovery", "future_services"];
 
 /// Keys that make a service of an object whatever else is in it.
-const NATURE_OF_SERVICE: [&str; 4] = ["id", "command", "module", "type"];
+pub(super) const NATURE_OF_SERVICE: [&str; 4] = ["id", "command", "module", "type"];
 
 /// Reads what `file` says; empty unless it is parsed.
 pub(super) fn read<'a>(file: &'a SourceFile, report: &mut Report) -> Source<'a> {

@@ -18,7 +18,7 @@ const TO_BECOME_WHOLE: Duration = Duration::from_secs(1);
 pub(super) const TO_COME_BACK: Duration = Duration::from_secs(2);
 
 /// All sources that are known, in the order in which they are merged.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Standings {
     /// By kind and the bytes of the path.
     sources: BTreeMap<(Role, OsString), Standing>,
@@ -38,7 +38,7 @@ pub(super) struct Chosen {
     pub unsettled: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Standing {
     name: Arc<str>,
     good: Option<Good>,
@@ -46,7 +46,7 @@ struct Standing {
 }
 
 /// The last good version.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Good {
     node: Arc<Node>,
     text: Arc<str>,
@@ -54,7 +54,7 @@ struct Good {
     ids: BTreeMap<ServiceId, Moment>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum State {
     /// The last good version is what is on disk.
     Whole,

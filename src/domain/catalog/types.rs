@@ -137,7 +137,7 @@ fn sound(entry: &Entry, report: &mut Report) -> bool {
 }
 
 /// The types that every catalog has, by name.
-fn built_in() -> &'static [Entry] {
+pub(super) fn built_in() -> &'static [Entry] {
     static TYPES: OnceLock<Node> = OnceLock::new();
     TYPES
         .get_or_init(|| {

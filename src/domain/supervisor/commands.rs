@@ -1,44 +1,66 @@
 //! Wishes of the user: what each changes, and what it answers. A wish is refused whole or taken whole.
 
+use std::time::Duration;
+
 use super::Supervisor;
 use super::fleet::is_counted;
+use super::foreign::Purpose;
 use super::phase::Phase;
 use super::unit::Unit;
+use crate::domain::catalog::Reading;
 use crate::domain::{
-    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Refusal, RunId, Selection, ServiceId, Shutdown,
+    Accepted, Aim, Answer, Command, Effect, Goal, Kind, Moment, Proposal, Refusal, RunId, Selection, ServiceId,
+    Shutdown,
 };
 
 impl Supervisor {
-    /// Takes a wish, or says why not.
-    pub(super) fn command(&mut self, now: Moment, command: Command) -> Answer {
+    /// Takes a wish, or says why not. `None`: what has come of the wish of `ticket` is answered later.
+    pub(super) fn command(&mut self, now: Moment, ticket: u64, command: Command) -> Option<Answer> {
         if self.closing.is_some() && !matches!(command, Command::Shutdown(_)) {
-            return Err(Refusal::Impossible("the agent is ending".to_owned()));
+            return Some(Err(Refusal::Impossible("the agent is ending".to_owned())));
         }
         self.replan = true;
-        match command {
+        let answer = match command {
             Command::Start(selection) => self.start(&selection),
             Command::Stop(selection) => self.stop(&selection),
             Command::Restart(selection) => self.restart(&selection),
             Command::Reset(selection) => self.reset(&selection),
             Command::Reload => {
                 self.read_sources("asked to".to_owned());
-                Ok(Accepted::default())
+                self.reads.waiting.push((self.reads.ordered, ticket));
+                return None;
+            }
+            Command::Adopt { id, stranger } => {
+                return self.wish_for_stranger(ticket, id, stranger, Purpose::Adopt).err().map(Err);
+            }
+            Command::StopStranger { id, stranger } => {
+                return self.wish_for_stranger(ticket, id, stranger, Purpose::End).err().map(Err);
+            }
+            Command::RunAction { id, name, is_unseen } => {
+                return self.run_action(now, ticket, id, name, is_unseen).err().map(Err);
+            }
+            Command::Plan(Proposal(reading)) => {
+                let forecast = self.forecast(now, Reading::clone(&reading));
+                Ok(Accepted { forecast: Some(forecast), ..Accepted::default() })
             }
             Command::PauseNotifications(paused) => {
                 self.notices.pause(paused);
                 self.redraw = true;
                 Ok(Accepted::default())
             }
-            Command::Mute { id, span } => {
-                self.known(&id)?;
-                self.notices.mute(&id, now + span);
-                Ok(Accepted::default())
-            }
+            Command::Mute { id, span } => self.mute(now, &id, span),
             Command::Shutdown(shutdown) => {
                 self.shut_down(shutdown);
                 Ok(Accepted::default())
             }
-        }
+        };
+        Some(answer)
+    }
+
+    fn mute(&mut self, now: Moment, id: &ServiceId, span: Duration) -> Answer {
+        self.known(id)?;
+        self.notices.mute(id, now + span);
+        Ok(Accepted::default())
     }
 
     fn start(&mut self, selection: &Selection) -> Answer {
@@ -168,7 +190,7 @@ impl Supervisor {
         }
     }
 
-    fn known(&self, id: &ServiceId) -> Result<&Unit, Refusal> {
+    pub(super) fn known(&self, id: &ServiceId) -> Result<&Unit, Refusal> {
         self.fleet.units.get(id).filter(|unit| !unit.removed).ok_or_else(|| {
             let known = self.fleet.units.keys().map(ServiceId::as_str);
             let similar = known.map(|known| (strsim::damerau_levenshtein(known, id.as_str()), known)).min();
@@ -189,7 +211,7 @@ impl Supervisor {
         }
     }
 
-    fn check_startable(&self, id: &ServiceId) -> Result<(), Refusal> {
+    pub(super) fn check_startable(&self, id: &ServiceId) -> Result<(), Refusal> {
         self.check_ours(id)?;
         let unit = self.known(id)?;
         if unit.service.enabled {
@@ -246,7 +268,7 @@ impl Supervisor {
     }
 }
 
-fn goal(unit: &Unit) -> Goal {
+pub(super) fn goal(unit: &Unit) -> Goal {
     if unit.service.one_shot { Goal::Completed } else { Goal::Healthy }
 }
 

@@ -10,7 +10,7 @@ use super::unit::Unit;
 use crate::domain::{Dependency, Kind, ServiceId};
 
 /// All units in the order of the catalog, with their dependencies as indices.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Fleet {
     /// The units.
     pub units: IndexMap<ServiceId, Unit>,

@@ -8,7 +8,9 @@ use super::Supervisor;
 use super::phase::{Input, Phase, Sequel};
 use super::unit::{Orders, Unit};
 use crate::domain::diff::CatalogDiff;
-use crate::domain::{Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, StopTree};
+use crate::domain::{
+    Does, Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, StopTree,
+};
 
 /// How long a run that no definition knows may take to end when asked.
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
@@ -82,13 +84,26 @@ impl Supervisor {
             let diff = CatalogDiff { frame: diff.frame && !is_first, ..diff };
             let text = if diff.is_empty() { "nothing defined".to_owned() } else { diff.describe() };
             self.record("generation", format!("{text} ({cause})"));
-            for (id, diff) in diff.changed {
-                let text = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>().join(", ");
-                let (generation, service) = (self.generation, Some(id));
-                self.effects.push(Effect::Record(Occurrence { kind: "changed", generation, service, run: None, text }));
-            }
+            self.record_plan(diff);
         }
         self.take_over(now, settled.unsettled, &settled.resolution.invalid);
+    }
+
+    /// What the generation that has just begun does to each service, and the fields that are the cause of it.
+    fn record_plan(&mut self, diff: CatalogDiff) {
+        let changed = diff.changed.into_iter().map(|(id, diff)| {
+            let is_stale = self.fleet.units.get(&id).is_some_and(Unit::is_stale);
+            let does = if is_stale { Does::Restart } else { Does::Live };
+            let fields = diff.restart.iter().chain(&diff.live).map(String::as_str).collect::<Vec<_>>();
+            (id, format!("{}: {}", does.as_str(), fields.join(", ")))
+        });
+        let whole = |does: Does| move |id| (id, does.as_str().to_owned());
+        let removed = diff.removed.into_iter().map(whole(Does::Remove));
+        let added = diff.added.into_iter().map(whole(Does::Add));
+        for (id, text) in removed.chain(added).chain(changed) {
+            let (generation, service) = (self.generation, Some(id));
+            self.effects.push(Effect::Record(Occurrence { kind: "plan", generation, service, run: None, text }));
+        }
     }
 
     /// Says which logs are kept from now on, if that may have changed.
@@ -205,16 +220,18 @@ impl Unit {
 }
 
 /// Runs of an earlier agent that no unit has: not handed out yet, or being ended.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Strays {
     found: Vec<FoundRun>,
     ending: Vec<Stray>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Stray {
     id: ServiceId,
     run: RunId,
+    /// Whether it is no run of ours, but a process on its port that the user wants to be gone.
+    is_stranger: bool,
     deadline: Moment,
     is_killed: bool,
     is_beyond_us: bool,
@@ -237,14 +254,40 @@ impl Strays {
     }
 
     fn end(&mut self, now: Moment, found: FoundRun, effects: &mut Vec<Effect>) {
-        effects.push(Effect::Ask { run: found.run.clone(), signal: Signal::Term, tree: StopTree::All });
-        self.ending.push(Stray {
-            id: found.id,
-            run: found.run,
-            deadline: now + STRAY_PATIENCE,
-            is_killed: false,
-            is_beyond_us: false,
-        });
+        self.ask_to_end(now, found.id, found.run, STRAY_PATIENCE, false, effects);
+    }
+
+    /// Ends a stranger that had the port of `id`, as the run that it has been taken as.
+    pub fn end_stranger(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        run: RunId,
+        patience: Duration,
+        effects: &mut Vec<Effect>,
+    ) {
+        self.ask_to_end(now, id, run, patience, true, effects);
+    }
+
+    fn ask_to_end(
+        &mut self,
+        now: Moment,
+        id: ServiceId,
+        run: RunId,
+        patience: Duration,
+        is_stranger: bool,
+        effects: &mut Vec<Effect>,
+    ) {
+        effects.push(Effect::Ask { run: run.clone(), signal: Signal::Term, tree: StopTree::All });
+        let deadline = now + patience;
+        self.ending.push(Stray { id, run, is_stranger, deadline, is_killed: false, is_beyond_us: false });
+    }
+
+    /// Services of which a run is kept for a definition that can't be read.
+    pub fn kept(&self) -> Vec<ServiceId> {
+        let mut kept = self.found.iter().map(|found| found.id.clone()).collect::<Vec<_>>();
+        kept.dedup();
+        kept
     }
 
     /// Ends also what was kept for definitions that can't be read.
@@ -259,9 +302,13 @@ impl Strays {
         !self.found.is_empty() || self.ending.iter().any(|stray| !stray.is_beyond_us)
     }
 
-    /// Services of which an earlier run still ends.
-    pub fn services(&self) -> Vec<ServiceId> {
-        self.ending.iter().map(|stray| stray.id.clone()).collect()
+    /// Services that can't start because something still ends, and what: fits behind "it".
+    pub fn services(&self) -> Vec<(ServiceId, &'static str)> {
+        let told = |stray: &Stray| match stray.is_stranger {
+            true => "has a stranger on its port that is still ending",
+            false => "has an earlier run that is still ending",
+        };
+        self.ending.iter().map(|stray| (stray.id.clone(), told(stray))).collect()
     }
 
     /// The same without those that could not even be killed: for them nobody waits.

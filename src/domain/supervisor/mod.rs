@@ -4,8 +4,11 @@
 //! [`Supervisor::decide`], so that a burst of facts leads to one decision. Nothing is scripted: after each fact the
 //! next step is planned anew from what is wished and what is.
 
+mod actions;
 mod commands;
 mod fleet;
+mod forecast;
+mod foreign;
 mod generation;
 mod health;
 mod meter;
@@ -27,7 +30,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use self::actions::Actions;
 use self::fleet::Fleet;
+use self::foreign::Takes;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
 use self::phase::{CommandFact, Input, Phase};
@@ -36,12 +41,12 @@ use self::touched::{Follows, Touched};
 use self::unit::Orders;
 use super::catalog::{Basis, Ledger};
 use super::{
-    Accepted, Catalog, Command, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId,
-    RunIds, ServiceId, Severity, Shutdown, Snapshot,
+    Accepted, Catalog, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId, RunIds,
+    ServiceId, ServiceView, Severity, Shutdown, Snapshot,
 };
 
 /// Everything that is known, and what follows from it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Supervisor {
     ids: RunIds,
     ledger: Ledger,
@@ -54,6 +59,9 @@ pub struct Supervisor {
     fleet: Fleet,
     intent: Intent,
     strays: Strays,
+    /// Wishes about strangers on ports.
+    takes: Takes,
+    actions: Actions,
     /// Ends of earlier runs, until the first reading tells what they are worth.
     ends: Vec<FoundEnd>,
     notices: NoticeBoard,
@@ -90,6 +98,8 @@ impl Supervisor {
             fleet: Fleet::default(),
             intent: Intent::new(),
             strays: Strays::default(),
+            takes: Takes::default(),
+            actions: Actions::default(),
             ends: Vec::new(),
             notices: NoticeBoard::default(),
             touched: Touched::default(),
@@ -129,9 +139,14 @@ impl Supervisor {
             Event::Spawned { run, pid } => self.step(now, &run, Input::Spawned(pid)),
             Event::SpawnFailed { run, error, lasting } => self.step(now, &run, Input::SpawnFailed { error, lasting }),
             Event::PortTaken { run, holder } => self.step(now, &run, Input::PortTaken(holder)),
+            Event::Taken { run } => self.taken(now, &run),
+            Event::NotTaken { run, error } => self.not_taken(now, &run, error),
             Event::Exited { run, exit, left } => {
                 if self.strays.exited(&run, left) {
                     self.replan = true;
+                    if left == 0 {
+                        self.stranger_ended(&run, &[]);
+                    }
                 } else {
                     self.step(now, &run, Input::Exited { exit, left });
                 }
@@ -139,16 +154,19 @@ impl Supervisor {
             Event::Ended { run, spared } => {
                 if self.strays.exited(&run, 0) {
                     self.replan = true;
+                    self.stranger_ended(&run, &[]);
                 } else {
                     self.step(now, &run, Input::Ended(spared));
                 }
             }
             Event::KillFailed { run, pids } => {
                 self.strays.kill_failed(&run);
+                self.stranger_ended(&run, &pids);
                 self.step(now, &run, Input::KillFailed(pids));
             }
             Event::Probed { run, index, outcome } => self.step(now, &run, Input::Probed(index, outcome)),
             Event::Measured { run, memory } => self.step(now, &run, Input::Measured(memory)),
+            Event::ActionEnded { run, exit, words } => self.action_ended(now, &run, exit.as_ref(), &words),
             Event::LogTroubled { id, trouble } => {
                 match trouble {
                     Some(trouble) => self.troubles.insert(id, trouble),
@@ -161,11 +179,7 @@ impl Supervisor {
             Event::ClockSet => self.notices.forget_time(),
             Event::TimeOfDay { since_midnight } => self.notices.tell_time(now, since_midnight),
             Event::Commanded { ticket, command } => {
-                let reloads = command == Command::Reload;
-                let answer = self.command(now, command);
-                if reloads && answer.is_ok() {
-                    self.reads.waiting.push((self.reads.ordered, ticket));
-                } else {
+                if let Some(answer) = self.command(now, ticket, command) {
                     self.effects.push(Effect::Answer { ticket, answer });
                 }
             }
@@ -187,6 +201,7 @@ impl Supervisor {
             self.strays.end_all(now, &mut self.effects);
         }
         self.strays.step(now, &mut self.effects);
+        self.order_takes();
         while std::mem::take(&mut self.replan) {
             self.plan(now);
             if self.closing == Some(Shutdown::Now) && self.is_clearing() {
@@ -333,7 +348,8 @@ impl Supervisor {
             if self.touched.follow(&id, patterns) {
                 self.effects.push(Effect::WatchFiles { id: id.clone(), patterns: patterns.to_vec() });
             }
-            let view = view::view(unit, &self.intent, now);
+            let last_action = self.actions.last(&id).cloned();
+            let view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
             if unit.view.as_deref() != Some(&view) {
                 unit.view = Some(Arc::new(view));
                 self.redraw = true;
@@ -436,7 +452,7 @@ impl Supervisor {
 }
 
 /// Orders to read the sources, by their numbers.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Reads {
     ordered: u64,
     answered: u64,
@@ -445,7 +461,7 @@ struct Reads {
 }
 
 /// When which unit has something to do by itself.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Deadlines {
     of: BTreeMap<ServiceId, Moment>,
     sorted: BTreeSet<(Moment, ServiceId)>,

@@ -32,7 +32,7 @@ const FLAPS: usize = 4;
 const FLAP_WINDOW: Duration = Duration::from_secs(600);
 
 /// What has been told, and what is about to be.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Board {
     paused: bool,
     muted: BTreeMap<ServiceId, Moment>,
@@ -46,7 +46,7 @@ pub struct Board {
 }
 
 /// What is known of one service that is or was in trouble.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Track {
     /// Since when it has been in a trouble that is not told yet.
     pending: Option<Moment>,
@@ -72,7 +72,7 @@ enum Told {
     Silently,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Sources {
     seen: Arc<[Problem]>,
     errors: Vec<Problem>,
@@ -302,7 +302,7 @@ impl Board {
         if loud.len() < BURST {
             for view in loud {
                 let flaps = self.tracks.get(&view.id).is_some_and(|track| track.is_flapping(now));
-                notices.push(trouble(&view, snapshot, flaps));
+                notices.push(trouble(now, &view, snapshot, flaps));
             }
             return;
         }
@@ -417,7 +417,7 @@ fn has_troubled_need(view: &ServiceView, snapshot: &Snapshot) -> bool {
     false
 }
 
-fn trouble(view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
+fn trouble(now: Moment, view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
     let name = &view.service.display.name;
     let title = match view.process {
         ProcessState::Failed => format!("{name} has failed"),
@@ -433,7 +433,7 @@ fn trouble(view: &ServiceView, snapshot: &Snapshot, flaps: bool) -> Notice {
         | ProcessState::Backoff
         | ProcessState::Completed => format!("{name} is unhealthy"),
     };
-    let mut body = view.reason.clone();
+    let mut body = view.reason_at(now).into_owned();
     if let Some(first) = view.first_cause.as_ref().filter(|first| !view.reason.contains(first.as_str())) {
         body = format!("{body}\nAt first: {first}");
     }

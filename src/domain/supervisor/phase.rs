@@ -253,6 +253,24 @@ impl CommandFact {
 }
 
 impl Phase {
+    /// Who has the port of the service, as far as it is known.
+    pub fn stranger(&self) -> Option<&Stranger> {
+        match self {
+            Self::Foreign(stranger) => Some(stranger),
+            Self::Spawning(attempt) => attempt.stranger.as_deref(),
+            Self::Idle
+            | Self::Rested
+            | Self::Completed
+            | Self::Failed(_)
+            | Self::Backoff(_)
+            | Self::Preparing(_)
+            | Self::Prepared(_)
+            | Self::Up(_)
+            | Self::Stopping(_)
+            | Self::Watching(..) => None,
+        }
+    }
+
     /// Whether something of ours runs, or is about to.
     pub fn is_live(&self) -> bool {
         match self {

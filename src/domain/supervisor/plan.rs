@@ -16,8 +16,8 @@ pub struct Question<'a> {
     pub fleet: &'a Fleet,
     /// What the user has said.
     pub intent: &'a Intent,
-    /// Services of which a stray run of an earlier agent still ends.
-    pub straying: &'a [ServiceId],
+    /// Services of which a stray run or a stranger still ends, and what is to be said of that.
+    pub straying: &'a [(ServiceId, &'static str)],
     /// Those of them that are worth waiting for.
     pub ending: &'a [ServiceId],
     /// Whether everything is to end.
@@ -162,9 +162,8 @@ impl Question<'_> {
                 }
             }
             by_user &= !blocked_by.is_empty();
-            if self.straying.contains(&unit.service.id) {
-                let reason = "has an earlier run that is still ending".to_owned();
-                blocked_by.push(Blocker { id: unit.service.id.clone(), reason });
+            if let Some((id, reason)) = self.straying.iter().find(|(id, _)| *id == unit.service.id) {
+                blocked_by.push(Blocker { id: id.clone(), reason: (*reason).to_owned() });
                 by_user = false;
             }
             if let Some((holder, port)) = self.port_in_the_way(index, &ending) {

@@ -10,7 +10,7 @@ use crate::domain::{Moment, QuietHours};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Follows the quiet hours.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Quiet {
     hours: Option<QuietHours>,
     state: State,

@@ -113,16 +113,19 @@ impl Unit {
     pub fn port_taken(&mut self, now: Moment, holder: PortHolder, orders: &mut Orders<'_>) -> bool {
         let Phase::Spawning(attempt) = &mut self.phase else { return false };
         let run = attempt.run.clone();
-        let known = attempt.stranger.take().filter(|known| known.holder == holder);
+        let known = attempt.stranger.take().filter(|known| known.holder.is_same(&holder));
         let is_new = known.is_none();
+        let told = holder.to_string();
         let stranger = match known {
             Some(mut known) => {
                 known.recheck = now + PORT_RECHECK;
+                // It may call itself otherwise by now; when it began, it has not begun anew.
+                known.holder = PortHolder { since: known.holder.since, ..holder };
                 known
             }
             None => Box::new(Stranger {
                 watch: run.clone(),
-                holder: holder.clone(),
+                holder,
                 // It is no start of ours, so it has no grace.
                 board: self.fresh_board(Moment::default(), now, HealthState::Unknown),
                 recheck: now + PORT_RECHECK,
@@ -130,7 +133,7 @@ impl Unit {
         };
         self.phase = Phase::Foreign(stranger);
         if is_new {
-            self.record("foreign", Some(&run), holder.to_string(), orders);
+            self.record("foreign", Some(&run), told, orders);
             self.probe_due(now, orders);
         }
         is_new

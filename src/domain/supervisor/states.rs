@@ -10,8 +10,8 @@ use super::meter::Meter;
 use super::phase::{Attempt, CommandFact, Ending, Input, Life, Phase, Preparing, Sequel, StopCommand, Stranger};
 use super::unit::{Orders, Unit};
 use crate::domain::{
-    Check, Display, Effect, Exit, HealthState, Kind, Moment, Outcome, Part, Place, PortHolder, Probe, RestartPolicy,
-    RunId, Service, ServiceId, Spawn, Step, StopPolicy,
+    Check, Display, Effect, Exit, HealthState, Kind, Moment, Outcome, Part, Place, PortHolder, Probe, ProcessId,
+    RestartPolicy, RunId, Service, ServiceId, Spawn, Step, StopPolicy,
 };
 
 const NOW: Moment = Moment::at(Duration::from_secs(1000));
@@ -83,6 +83,8 @@ fn order(effect: &Effect) -> Option<&'static str> {
         | Effect::Record(_)
         | Effect::Notify(_)
         | Effect::Answer { .. }
+        | Effect::Take(_)
+        | Effect::RunAction(_)
         | Effect::Exit => None,
     }
 }
@@ -217,7 +219,7 @@ fn inputs() -> Vec<(&'static str, Input)> {
 }
 
 fn holder() -> PortHolder {
-    PortHolder { port: 1, pid: Some(9), command: None, service: None }
+    PortHolder { process: Some(ProcessId { pid: 9, start: 9 }), ..PortHolder::unknown(1) }
 }
 
 fn spawn() -> Arc<Spawn> {

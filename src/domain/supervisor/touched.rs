@@ -24,12 +24,12 @@ const LOOP: u32 = 5;
 const CALM: Duration = Duration::from_secs(60);
 
 /// What is watched, and what has changed.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Touched {
     of: BTreeMap<ServiceId, Files>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Files {
     /// The patterns that are followed.
     patterns: Vec<FilePattern>,
@@ -42,7 +42,7 @@ struct Files {
     ignored: Option<Moment>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Pending {
     first: Moment,
     last: Moment,

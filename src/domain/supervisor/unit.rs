@@ -16,7 +16,7 @@ use crate::domain::{
 };
 
 /// A service and all that is known of it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Unit {
     /// The definition in use; the last one if it has been removed.
     pub service: Arc<Service>,
@@ -123,6 +123,24 @@ impl Unit {
             | Phase::Completed
             | Phase::Failed(_)
             | Phase::Backoff(_)
+            | Phase::Stopping(_)
+            | Phase::Foreign(_)
+            | Phase::Watching(..) => false,
+        }
+    }
+
+    /// Whether a step before its start runs, or is about to.
+    pub fn is_at_its_steps(&self) -> bool {
+        match &self.phase {
+            Phase::Spawning(attempt) => attempt.run.part() == Part::Step,
+            Phase::Preparing(_) => true,
+            Phase::Idle
+            | Phase::Prepared(_)
+            | Phase::Rested
+            | Phase::Completed
+            | Phase::Failed(_)
+            | Phase::Backoff(_)
+            | Phase::Up(_)
             | Phase::Stopping(_)
             | Phase::Foreign(_)
             | Phase::Watching(..) => false,

@@ -53,6 +53,9 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
         },
         spared: unit.spared.clone(),
         counted: is_counted(unit),
+        // Whoever keeps the actions adds it.
+        last_action: None,
+        foreign: unit.phase.stranger().map(|stranger| stranger.holder.clone()),
     }
 }
 

@@ -2,9 +2,11 @@
 
 #![allow(unsafe_code)]
 
-use std::ffi::{CStr, c_int, c_void};
+use std::ffi::{CStr, OsStr, c_int, c_void};
 use std::io;
 use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::ptr::null_mut;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -42,23 +44,9 @@ const ALSO_THE_DEAD: u64 = 1;
 impl Stat {
     /// Reads it for `pid`; `None` if there is no such process (any more), or another user's that is not shown.
     pub fn read(pid: u32) -> io::Result<Option<Self>> {
-        let Ok(number) = c_int::try_from(pid) else { return Ok(None) };
-        let mut told = MaybeUninit::<libc::proc_bsdinfo>::zeroed();
-        let size = size_of::<libc::proc_bsdinfo>();
-        let room = c_int::try_from(size).map_err(io::Error::other)?;
-        // SAFETY: the buffer is as long as is said, and the call writes no more than that.
-        let length = unsafe {
-            libc::proc_pidinfo(number, libc::PROC_PIDTBSDINFO, ALSO_THE_DEAD, told.as_mut_ptr().cast::<c_void>(), room)
-        };
-        if length < room {
-            let error = io::Error::last_os_error();
-            return match error.raw_os_error() {
-                Some(libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Err(error),
-                Some(_) | None => Ok(None),
-            };
-        }
-        // SAFETY: the call has filled in the whole structure, of plain numbers, which was all zero before.
-        let told = unsafe { told.assume_init() };
+        // SAFETY: what is asked for is that structure, of plain numbers.
+        let told = unsafe { told::<libc::proc_bsdinfo>(pid, libc::PROC_PIDTBSDINFO, ALSO_THE_DEAD) }?;
+        let Some(told) = told else { return Ok(None) };
         let session = super::end::raw(pid).and_then(|pid| rustix::process::getsid(Some(pid)).ok());
         Ok(Some(Self {
             identity: Identity { pid, start: told.pbi_start_tvsec * 1_000_000 + told.pbi_start_tvusec },
@@ -102,6 +90,21 @@ pub(in crate::process) fn command_line(pid: u32) -> Option<Vec<u8>> {
     arguments(pid).ok().flatten().map(|(words, _)| words)
 }
 
+/// The user as whom a process acts.
+pub(in crate::process) fn owner(pid: u32) -> Option<u32> {
+    // SAFETY: what is asked for is that structure, of plain numbers.
+    unsafe { told::<libc::proc_bsdinfo>(pid, libc::PROC_PIDTBSDINFO, 0) }.ok()?.map(|told| told.pbi_uid)
+}
+
+/// The working folder of a process, if it may be known.
+pub(in crate::process) fn folder(pid: u32) -> Option<PathBuf> {
+    // SAFETY: what is asked for is that structure, of plain numbers and arrays of them.
+    let told = unsafe { told::<libc::proc_vnodepathinfo>(pid, libc::PROC_PIDVNODEPATHINFO, 0) }.ok()??;
+    let path: Vec<u8> = told.pvi_cdir.vip_path.as_flattened().iter().map(|byte| byte.cast_unsigned()).collect();
+    let path = CStr::from_bytes_until_nul(&path).ok()?.to_bytes();
+    (!path.is_empty()).then(|| OsStr::from_bytes(path).into())
+}
+
 /// How long ago a process began that started at `start` (microseconds since 1970); zero if that lies ahead.
 pub(in crate::process) fn age(start: u64) -> Duration {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -121,6 +124,27 @@ pub(in crate::process) fn boot_id() -> io::Result<String> {
     }
     let text = CStr::from_bytes_until_nul(&text).map_err(io::Error::other)?;
     Ok(text.to_string_lossy().into_owned())
+}
+
+/// What the kernel tells of `pid` when it is asked for `kind`; `None` if there is no such process, or one that may not be
+/// looked at.
+///
+/// SAFETY: `T` must be the structure that `kind` is answered by, and all zero must be a value of it.
+unsafe fn told<T>(pid: u32, kind: c_int, argument: u64) -> io::Result<Option<T>> {
+    let Ok(number) = c_int::try_from(pid) else { return Ok(None) };
+    let mut told = MaybeUninit::<T>::zeroed();
+    let room = c_int::try_from(size_of::<T>()).map_err(io::Error::other)?;
+    // SAFETY: the buffer is as long as is said, and the call writes no more than that.
+    let length = unsafe { libc::proc_pidinfo(number, kind, argument, told.as_mut_ptr().cast::<c_void>(), room) };
+    if length < room {
+        let error = io::Error::last_os_error();
+        return match error.raw_os_error() {
+            Some(libc::ENOMEM | libc::EMFILE | libc::ENFILE) => Err(error),
+            Some(_) | None => Ok(None),
+        };
+    }
+    // SAFETY: the call has filled in the whole structure, which was all zero before; the caller says what it is.
+    Ok(Some(unsafe { told.assume_init() }))
 }
 
 /// The words and the environment that a process began with; `None` if there is no such process, or one that may not be

@@ -92,6 +92,15 @@ impl Held {
         }
     }
 
+    /// Blocks until it has ended.
+    pub fn wait(&self) -> io::Result<()> {
+        // SAFETY: the handle is open as long as it is borrowed.
+        match unsafe { WaitForSingleObject(self.handle.as_raw_handle(), INFINITE) } {
+            WAIT_OBJECT_0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         // SAFETY: the handle is open as long as it is borrowed; a time of zero does not wait.

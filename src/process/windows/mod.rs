@@ -8,6 +8,7 @@
 //! A run has a console of its own without a window: the agent's terminal can be closed without ending the services, and
 //! all of the run, and nobody else, hears when it is asked to end.
 
+pub(super) mod action;
 mod adopt;
 mod console;
 mod environment;
@@ -18,6 +19,8 @@ mod port;
 mod program;
 mod run;
 mod spawn;
+mod stranger;
 
+pub use adopt::peek;
 pub use console::errand;
 pub use os::OsProcesses;

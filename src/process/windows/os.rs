@@ -1,22 +1,22 @@
 //! The port [`Processes`] on Windows: takes the orders, and takes over what an earlier agent has left.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::io;
 use std::rc::Rc;
-use std::time::{Duration, SystemTime};
 
 use tokio::sync::mpsc;
 use tokio::task::{JoinSet, yield_now};
 
 use super::adopt::{self, Found};
-use super::held::Identity;
+use super::held::{Held, Identity};
+use super::job::Job;
 use super::port::{self, Tree};
 use super::run::{Ground, Run};
 use super::spawn::{self, NotSpawned, Spawned};
-use crate::domain::{Event, FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, SpawnOrder, StopTree};
+use super::stranger;
+use crate::domain::{Event, FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
-use crate::engine::{Clock, StateDir};
+use crate::engine::{Clock, LogPlace, StateDir};
 use crate::process::record::{self, RunRecord};
 use crate::process::sockets;
 
@@ -44,7 +44,7 @@ impl OsProcesses {
         let ground = Rc::new(Ground { inbox, dir, runs: RefCell::default() });
         let (orders, given) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
-        tasks.spawn_local(Worker { ground: Rc::clone(&ground), tasks: JoinSet::new() }.work(given));
+        tasks.spawn_local(Worker { ground: Rc::clone(&ground), clock, tasks: JoinSet::new() }.work(given));
         Ok(Self { ground, clock, orders, tasks })
     }
 
@@ -58,8 +58,8 @@ impl OsProcesses {
     pub fn find_runs(&mut self) -> io::Result<Vec<FoundRun>> {
         let services = record::services(&self.ground.dir);
         let mut runs = Vec::new();
-        for found in adopt::find(&self.ground.dir, &self.records(&services))? {
-            runs.push(self.adopt(found));
+        for found in adopt::find(&self.ground.dir, &adopt::records(&self.ground.dir, &services))? {
+            runs.push(self.adopt(found)?);
         }
         for service in services {
             let is_main = |run: &FoundRun| run.run.part() == Part::Main && run.pid.is_some();
@@ -74,42 +74,20 @@ impl OsProcesses {
 
     /// How the last runs of this boot ended, of services of which `runs` has none.
     pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
-        let records = self.records(&record::services(&self.ground.dir)).into_iter();
-        let over = records.filter(|(id, _)| runs.iter().all(|run| run.id != *id));
-        let end = |(id, record): (ServiceId, RunRecord)| {
-            let exit = record.end?.exit();
-            Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
-        };
-        over.filter_map(end).collect()
+        record::ends(adopt::records(&self.ground.dir, &record::services(&self.ground.dir)), runs)
     }
 
-    /// The records of this boot.
-    fn records(&self, services: &[ServiceId]) -> BTreeMap<ServiceId, RunRecord> {
-        let record = |id: &ServiceId| {
-            let record = RunRecord::load(&self.ground.dir, id)?;
-            adopt::is_of_this_boot(&record).then(|| (id.clone(), record))
-        };
-        services.iter().filter_map(record).collect()
-    }
-
-    fn adopt(&mut self, found: Found) -> FoundRun {
-        let Found { service, run, main, job, since, record } = found;
-        let pid = main.as_ref().map(|held| held.identity().pid);
-        if let Some(pid) = pid
+    fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
+        let (told, job) = (found.told(self.clock), found.job()?);
+        let Found { service, run, main, record, .. } = found;
+        if let Some(pid) = told.pid
             && run.part() == Part::Main
             && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
         {
             tracing::warn!("pid of {service} could not be written: {error}");
         }
-        let found = FoundRun {
-            id: service.clone(),
-            run: run.clone(),
-            pid,
-            spawn_hash: record.as_ref().map(|record| record.spawn_hash.clone()),
-            since: self.clock.now() - age(since),
-        };
         self.tasks.spawn_local(self.ground.follow(Run::new(service, run, main, job, record)));
-        found
+        Ok(told)
     }
 
     /// Hands an order to the worker, which lives as long as we do.
@@ -121,6 +99,10 @@ impl OsProcesses {
 impl Processes for OsProcesses {
     fn spawn(&mut self, order: SpawnOrder) {
         self.order(Order::Spawn(order));
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        self.order(Order::Take(order));
     }
 
     /// However much of it has to end: nothing leaves the job of its run, so that is always the whole tree.
@@ -138,6 +120,7 @@ impl Processes for OsProcesses {
 #[derive(Debug)]
 enum Order {
     Spawn(SpawnOrder),
+    Take(TakeOrder),
     Ask(RunId, Signal),
     Kill(RunId),
 }
@@ -146,6 +129,7 @@ enum Order {
 #[derive(Debug)]
 struct Worker {
     ground: Rc<Ground>,
+    clock: Clock,
     tasks: JoinSet<()>,
 }
 
@@ -154,6 +138,7 @@ impl Worker {
         while let Some(order) = orders.recv().await {
             match order {
                 Order::Spawn(order) => self.spawn(order),
+                Order::Take(order) => self.take(order),
                 Order::Ask(run, signal) => {
                     let ground = Rc::clone(&self.ground);
                     if let Some(later) = self.run(&run).and_then(|run| run.ask(ground, signal)) {
@@ -225,20 +210,54 @@ impl Worker {
         self.ground.runs.borrow().get(run).cloned()
     }
 
+    /// Follows a stranger as a run from now on, if it is proven to be the one that is meant.
+    fn take(&mut self, order: TakeOrder) {
+        let ground = Rc::clone(&self.ground);
+        let ours: Vec<u32> = ground.runs.borrow().values().flat_map(|run| run.pids()).collect();
+        self.task(async move {
+            let asked = order.clone();
+            // Otherwise the runtime is being taken down.
+            let Ok(taken) = tokio::task::spawn_blocking(move || stranger::take(&asked, &ours)).await else { return };
+            match taken.and_then(|(main, job)| in_hand(&order, main, job, &ground)) {
+                Ok(run) => {
+                    let life = ground.follow(run);
+                    ground.tell(Event::Taken { run: order.run });
+                    life.await;
+                }
+                Err(error) => ground.tell(Event::NotTaken { run: order.run, error }),
+            }
+        });
+    }
+
     /// Tells who has the port that `order` needs.
     fn report_holder(&mut self, port: u16, order: SpawnOrder) {
         let trees: Vec<Tree> = self.ground.runs.borrow().values().map(Tree::of).collect();
-        let ground = Rc::clone(&self.ground);
+        let (ground, clock) = (Rc::clone(&self.ground), self.clock);
         self.task(async move {
+            let dir = ground.dir.clone();
             // Otherwise the runtime is being taken down.
-            if let Ok(holder) = tokio::task::spawn_blocking(move || port::holder(port, &trees)).await {
+            if let Ok(holder) = tokio::task::spawn_blocking(move || port::holder(port, &dir, &trees, clock)).await {
                 ground.tell(Event::PortTaken { run: order.run, holder });
             }
         });
     }
 }
 
-/// How long ago a process began that started at `start` (units of 100 ns since 1601); zero if that lies ahead.
-fn age(start: u64) -> Duration {
-    adopt::moment(start).and_then(|began| SystemTime::now().duration_since(began).ok()).unwrap_or_default()
+/// Records the stranger of `order` if it is to be known to later agents.
+fn in_hand(order: &TakeOrder, main: Held, job: Job, ground: &Ground) -> Result<Run, String> {
+    let TakeOrder { id, run, stranger: _, port: _, spawn_hash } = order;
+    let Identity { pid, start } = main.identity();
+    let record = spawn_hash.as_ref().map(|hash| {
+        let log_offset = LogPlace::of(&ground.dir, id, None).map_or(0, |place| place.end);
+        let begun = RunRecord::begun(run.as_str(), pid, start, &adopt::boot_id(), hash.clone(), log_offset);
+        RunRecord { stranger: true, ..begun }
+    });
+    if let Some(record) = &record {
+        // Without one the next agent would find a stranger again, and what the user has said would be lost.
+        let saved = record::make_folder(&ground.dir, id).and_then(|()| record.save(&ground.dir, id));
+        saved
+            .and_then(|()| record::write_pid(&ground.dir, id, pid))
+            .map_err(|error| format!("pid {pid} can't be recorded as the run of {id}: {error}"))?;
+    }
+    Ok(Run::taken(id.clone(), run.clone(), main, job, record))
 }

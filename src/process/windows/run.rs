@@ -54,6 +54,8 @@ pub(super) struct Run {
     main: Option<Held>,
     /// All of it.
     job: Job,
+    /// It was begun by somebody else and has been taken over.
+    is_stranger: bool,
     /// What is on disk of it.
     record: RefCell<Option<RunRecord>>,
     /// A kill is under way.
@@ -63,7 +65,13 @@ pub(super) struct Run {
 impl Run {
     /// A run whose processes are in `job`.
     pub fn new(service: ServiceId, id: RunId, main: Option<Held>, job: Job, record: Option<RunRecord>) -> Self {
-        Self { service, id, main, job, record: RefCell::new(record), killing: Cell::new(false) }
+        let is_stranger = record.as_ref().is_some_and(|record| record.stranger);
+        Self { service, id, main, job, is_stranger, record: RefCell::new(record), killing: Cell::new(false) }
+    }
+
+    /// A process that somebody else has begun, with what descends from it in `job`, as a run.
+    pub fn taken(service: ServiceId, id: RunId, main: Held, job: Job, record: Option<RunRecord>) -> Self {
+        Self { is_stranger: true, ..Self::new(service, id, Some(main), job, record) }
     }
 
     /// Waits for the end of the main process and of the whole tree, and tells both.
@@ -94,10 +102,14 @@ impl Run {
         ground.tell(Event::Ended { run: self.id.clone(), spared: Vec::new() });
     }
 
-    /// Asks it to end, by the keys for that.
+    /// Asks it to end, by the keys for that. A stranger can't be asked: its console may be others' as well, who would hear
+    /// the same; it is killed when its time is over.
     pub fn ask(self: Rc<Self>, ground: Rc<Ground>, signal: Signal) -> Option<impl Future<Output = ()>> {
         if signal == Signal::Kill {
             self.terminate();
+            return None;
+        }
+        if self.is_stranger {
             return None;
         }
         Some(async move {

@@ -50,14 +50,25 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     // Readers that don't know it begin with the log's beginning.
     let log_offset = LogPlace::of(dir, &order.id, Some(&log)).map_or(0, |place| place.end);
 
+    let outputs = log.try_clone().map(|second| (log, second));
+    let (stdout, stderr) = outputs.map_err(|error| format!("log cannot be opened: {error}"))?;
+    let (main, job) = make(order, dir, stdout.into(), stderr.into())?;
+    Ok(Spawned { main, job, log_offset })
+}
+
+/// Makes the process of `order`, suspended and in a job of its own, which writes to `stdout` and `stderr`.
+pub(super) fn make(
+    order: &SpawnOrder,
+    dir: &StateDir,
+    stdout: Stdio,
+    stderr: Stdio,
+) -> Result<(Held, Job), NotSpawned> {
     let environment = Environment::of(order, dir);
     let (name, arguments) = order.spawn.argv.split_first().ok_or_else(|| "command is empty".to_owned())?;
     let program =
         program::find(name, &order.spawn.cwd, &environment).map_err(|error| NotSpawned { error, lasting: true })?;
     let mut command = Command::new(&program);
     command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment.iter()).stdin(Stdio::null());
-    let outputs = log.try_clone().map(|second| (log, second));
-    let (stdout, stderr) = outputs.map_err(|error| format!("log cannot be opened: {error}"))?;
     command.stdout(stdout).stderr(stderr);
 
     let child = start(&mut command).map_err(|error| NotSpawned {
@@ -66,7 +77,7 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     })?;
     let main = Held::child(child).map_err(|error| format!("process cannot be watched: {error}"))?;
     match confine(order, &main) {
-        Ok(job) => Ok(Spawned { main, job, log_offset }),
+        Ok(job) => Ok((main, job)),
         Err(error) => {
             let given_up = format!("process cannot be put into a job: {error}");
             // Better none than one that nobody can end; it has not yet begun.
@@ -78,7 +89,8 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
     }
 }
 
-fn open_log(path: &Path) -> io::Result<File> {
+/// Opens the file at `path` for what is written to it from now on.
+pub(in crate::process) fn open_log(path: &Path) -> io::Result<File> {
     OpenOptions::new().append(true).create(true).open(path)
 }
 

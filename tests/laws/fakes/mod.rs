@@ -3,6 +3,7 @@
 //! It implements the ports of the engine, each in a file of its own, and answers into an inbox like the real ones. It
 //! checks no laws; whoever holds it moves its time.
 
+mod actions;
 mod files;
 mod logs;
 mod meters;
@@ -22,7 +23,7 @@ use pilotlight::engine::ports::Inbox;
 
 pub use self::logs::Log;
 pub use self::notifier::Desktop;
-pub use self::processes::{Aside, Behaviour, Child, Spawning};
+pub use self::processes::{Aside, Behaviour, Child, Spawning, stranger_on};
 use self::sources::UnderWay;
 pub use self::sources::reading;
 
@@ -41,6 +42,10 @@ pub struct Machine {
     pub disk: BTreeMap<String, String>,
     /// The wishes that were stored last.
     pub intent: Intent,
+    /// The actions that were ordered.
+    pub actions: Vec<RunId>,
+    /// How actions end by themselves, by their names: as [`Event::ActionEnded`] tells it.
+    pub ends_of_actions: BTreeMap<String, (Option<Exit>, String)>,
     /// What is watched of whose files.
     pub watched_files: BTreeMap<ServiceId, Vec<FilePattern>>,
     /// What was recorded.
@@ -95,6 +100,8 @@ impl Machine {
             memory: BTreeMap::new(),
             disk: BTreeMap::new(),
             intent: Intent::new(),
+            actions: Vec::new(),
+            ends_of_actions: BTreeMap::new(),
             watched_files: BTreeMap::new(),
             history: Vec::new(),
             notices: Vec::new(),

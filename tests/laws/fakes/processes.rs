@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Event, Exit, FoundRun, Moment, Outcome, Part, PortHolder, RunId, ServiceId, Signal, Spared, SpawnOrder, StopTree,
+    Event, Exit, FoundRun, Moment, Outcome, Part, PortHolder, ProcessId, RunId, ServiceId, Signal, Spared, SpawnOrder,
+    StopTree, TakeOrder,
 };
 use pilotlight::engine::ports::Processes;
 
@@ -120,6 +121,8 @@ pub struct Child {
     killed: bool,
     /// Whether an agent follows it that has not spawned it.
     adopted: bool,
+    /// Whether it is a stranger that was only taken to be ended: for the next agent it is one again.
+    unrecorded: bool,
 }
 
 impl Child {
@@ -163,12 +166,40 @@ impl Processes for Machine {
             told: self.now + SOON,
             killed: false,
             adopted: false,
+            unrecorded: false,
         };
         self.later(SOON, Due::Fact(Event::Spawned { run: run.clone(), pid: child.pid }));
         self.children.insert(run.clone(), child);
         if let Some((span, code)) = behaviour.life {
             self.end(&run, span, Exit::Code(code));
         }
+    }
+
+    fn take(&mut self, order: TakeOrder) {
+        let TakeOrder { id, run, stranger, port, spawn_hash } = order;
+        if !self.strangers.contains_key(&port) || stranger != stranger_on(port) {
+            let error = format!("pid {} has ended, and nothing was done", stranger.pid);
+            return self.later(SOON, Due::Fact(Event::NotTaken { run, error }));
+        }
+        self.strangers.remove(&port);
+        let child = Child {
+            id,
+            pid: stranger.pid,
+            since: self.now,
+            unrecorded: spawn_hash.is_none(),
+            hash: spawn_hash.unwrap_or_default(),
+            main: true,
+            others: 0,
+            apart: 0,
+            spared: false,
+            tree: StopTree::All,
+            port: Some(port),
+            told: self.now + SOON,
+            killed: false,
+            adopted: true,
+        };
+        self.later(SOON, Due::Fact(Event::Taken { run: run.clone() }));
+        self.children.insert(run, child);
     }
 
     fn ask(&mut self, run: &RunId, signal: Signal, tree: StopTree) {
@@ -201,6 +232,8 @@ impl Processes for Machine {
 impl Machine {
     /// Finds what lives, for an agent that has just begun and follows it from now on.
     pub fn find_runs(&mut self) -> Vec<FoundRun> {
+        let nobodys = self.children.extract_if(.., |_, child| child.unrecorded && child.lives());
+        self.strangers.extend(nobodys.filter_map(|(_, child)| Some((child.port?, true))));
         let living = self.children.iter_mut().filter(|(_, child)| child.lives());
         let found = living.map(|(run, child)| {
             child.adopted = true;
@@ -298,12 +331,19 @@ impl Machine {
     /// Who listens on `port`.
     fn holder(&self, port: u16) -> Option<PortHolder> {
         if self.strangers.contains_key(&port) {
-            return Some(PortHolder { port, pid: Some(9), command: Some("stranger".to_owned()), service: None });
+            let (process, command) = (Some(stranger_on(port)), Some("stranger".to_owned()));
+            return Some(PortHolder { process, command, ..PortHolder::unknown(port) });
         }
         let ours = self.children.values().find(|child| child.main && child.port == Some(port))?;
         let command = Some(ours.id.to_string());
-        Some(PortHolder { port, pid: Some(ours.pid), command, service: Some(ours.id.clone()) })
+        let process = Some(ProcessId { pid: ours.pid, start: 0 });
+        Some(PortHolder { process, command, service: Some(ours.id.clone()), ..PortHolder::unknown(port) })
     }
+}
+
+/// The process that a stranger on `port` is.
+pub fn stranger_on(port: u16) -> ProcessId {
+    ProcessId { pid: 9, start: u64::from(port) }
 }
 
 /// Why there is no process, and whether it would be so again.

@@ -42,11 +42,16 @@ impl Machine {
     }
 
     fn begin_reading(&mut self, cause: String, order: u64) {
+        self.reading = Some(UnderWay { reading: self.on_disk(cause, order), next: None });
+        self.later(READING, Due::Read);
+    }
+
+    /// What a reading would find now.
+    pub fn on_disk(&self, cause: String, order: u64) -> Reading {
         let mut files = self.disk.iter().filter_map(|(name, text)| source(name, text)).collect::<Vec<_>>();
         files.sort_by_key(|file| (file.role, file.path.clone()));
         let surroundings = Surroundings { root: "/p".into(), python: "python3".to_owned(), ..Surroundings::default() };
-        self.reading = Some(UnderWay { reading: reading(files, surroundings, cause, order), next: None });
-        self.later(READING, Due::Read);
+        reading(files, surroundings, cause, order)
     }
 }
 

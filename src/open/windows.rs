@@ -9,10 +9,14 @@ use std::process::Command;
 /// Explorer would do for files, but takes some addresses for folders.
 pub(super) const OPENERS: &[(&str, Option<&str>)] = &[("rundll32.exe", Some("url.dll,FileProtocolHandler"))];
 
+/// What is said where there is none of them.
+pub(super) const MISSING: &str = "there is no rundll32.exe on the PATH";
+
 /// `DETACHED_PROCESS | CREATE_NEW_PROCESS_GROUP`: neither the console's end nor its Ctrl-C reaches the program.
 const DETACHED: u32 = 0x0000_0008 | 0x0000_0200;
 
 /// How a program is run without a part in the agent's console.
+#[derive(Clone, Debug)]
 pub(super) struct Apart;
 
 impl Apart {

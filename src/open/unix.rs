@@ -11,8 +11,15 @@ pub(super) const OPENERS: &[(&str, Option<&str>)] = &[("xdg-open", None), ("gio"
 #[cfg(target_os = "macos")]
 pub(super) const OPENERS: &[(&str, Option<&str>)] = &[("open", None)];
 
+/// What is said where there is none of them.
+#[cfg(not(target_os = "macos"))]
+pub(super) const MISSING: &str = "there is neither xdg-open nor gio on the PATH";
+#[cfg(target_os = "macos")]
+pub(super) const MISSING: &str = "there is no program \"open\" on the PATH";
+
 /// How a program is run in a session of its own (without the system's `setsid`, in a process group of its own), so that
 /// neither a terminal's end nor its signals reach what the user has opened.
+#[derive(Clone, Debug)]
 pub(super) struct Apart {
     setsid: Option<PathBuf>,
 }

@@ -2,39 +2,65 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
 
-#[cfg_attr(unix, path = "unix.rs")]
-#[cfg_attr(windows, path = "windows.rs")]
-mod system;
-
-use super::model::Target;
+use super::Target;
+use super::system::{self, Apart};
 
 /// Opens things; returns at once, and says in the log if it could not.
 pub type Opener = Arc<dyn Fn(&Target) + Send + Sync>;
 
-/// The user's opener, by the system's rules (on Linux `xdg-open`, else `gio open`), if `search_path` (as `$PATH`) has it.
+/// The user's opener, if `search_path` (as `$PATH`) has one.
 pub fn find_opener(search_path: Option<OsString>) -> Option<Opener> {
-    let search_path = search_path?;
-    let find = |name: &str| {
-        env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| system::is_program(path))
-    };
-    let (program, argument) = system::OPENERS.iter().find_map(|(name, argument)| Some((find(name)?, *argument)))?;
-    let apart = system::Apart::find(&find);
+    let program = Program::find(search_path)?;
     Some(Arc::new(move |target| {
+        if let Err(error) = program.open(target) {
+            tracing::warn!("{error}");
+        }
+    }))
+}
+
+/// The program that opens what it is given with whatever the user has chosen for that.
+#[derive(Clone, Debug)]
+pub struct Program {
+    path: PathBuf,
+    argument: Option<&'static str>,
+    apart: Apart,
+}
+
+impl Program {
+    /// Why there is none, where [`Program::find`] finds none.
+    pub const MISSING: &str = system::MISSING;
+
+    /// The first of the system's openers (on Linux `xdg-open`, else `gio open`) that `search_path` (as `$PATH`) has.
+    pub fn find(search_path: Option<OsString>) -> Option<Self> {
+        let search_path = search_path?;
+        let find = |name: &str| {
+            env::split_paths(&search_path).map(|folder| folder.join(name)).find(|path| system::is_program(path))
+        };
+        let (path, argument) = system::OPENERS.iter().find_map(|(name, argument)| Some((find(name)?, *argument)))?;
+        Some(Self { path, argument, apart: Apart::find(&find) })
+    }
+
+    /// Opens `target`, and returns at once.
+    ///
+    /// # Errors
+    /// If the program can't be started; what it makes of the target is not known.
+    pub fn open(&self, target: &Target) -> io::Result<()> {
         let what: OsString = match target {
             Target::Path(path) => existing(path).into(),
             Target::Url(url) => url.into(),
         };
-        let mut command = apart.command(&program);
-        command.args(argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        match command.spawn() {
-            Ok(child) => reap(child),
-            Err(error) => tracing::warn!("failed to open {}: {error}", what.to_string_lossy()),
-        }
-    }))
+        let mut command = self.apart.command(&self.path);
+        command.args(self.argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let failed = |error: io::Error| {
+            io::Error::new(error.kind(), format!("failed to open {}: {error}", what.to_string_lossy()))
+        };
+        command.spawn().map(reap).map_err(failed)
+    }
 }
 
 /// The path itself, or the nearest folder above it that is there: the drop-in folder may not have been made yet.
