@@ -101,6 +101,27 @@ fn quit_ends_the_services_and_quit_keep_services_leaves_them_to_the_next_agent()
 }
 
 #[test]
+fn an_action_in_the_menu_is_run_and_one_that_needs_a_yes_is_a_click_further_away() {
+    on_a_desktop(async |desktop| {
+        let (_bus, host) = panel(&desktop).await;
+        let mut service = idle("Idle");
+        service["actions"] = json!([
+            {"name": "Seed", "command": ["touch", "seeded"]},
+            {"name": "Wipe", "command": ["touch", "wiped"], "confirm": true},
+        ]);
+        let (user, item) = User::with_tray(&host, &[("idle", service)]).await;
+        let is_there =
+            async |name: &str| eventually(name, async || user.desk().path(name).exists().then_some(())).await;
+        item.choose("Wipe").await;
+        item.choose("Seed").await;
+        is_there("seeded").await;
+        assert!(!user.desk().path("wiped").exists(), "the first click asks");
+        item.choose("Really: Wipe").await;
+        is_there("wiped").await;
+    });
+}
+
+#[test]
 fn a_drop_in_joins_the_open_menu_in_its_place_and_old_entries_expire_without_effect() {
     on_a_desktop(async |desktop| {
         let (_bus, host) = panel(&desktop).await;
