@@ -23,6 +23,7 @@ use project::Project;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    crate::process::share_one_heap();
     if let Some(exit) = platform::errand().or_else(complete::complete) {
         return exit;
     }

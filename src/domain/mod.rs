@@ -39,6 +39,7 @@ pub use service::{
     StopTree,
 };
 pub use snapshot::{
-    ActionState, Blocker, HealthState, LastAction, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy,
+    ActionState, Blocker, HealthState, LastAction, LastExit, Light, ProcessState, ServiceView, Snapshot, Waiting,
+    WantedBy,
 };
 pub use supervisor::Supervisor;

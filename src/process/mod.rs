@@ -28,6 +28,10 @@ mod detach;
 mod end;
 #[cfg(unix)]
 mod failure;
+mod heap;
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/launch.rs")]
+mod launch;
 mod marker;
 #[cfg(unix)]
 mod os;
@@ -62,6 +66,7 @@ mod worker;
 pub use action::OsActions;
 #[cfg(unix)]
 pub use adopt::peek;
+pub use heap::share_one_heap;
 #[cfg(unix)]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};

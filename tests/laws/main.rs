@@ -11,6 +11,7 @@ mod plan;
 mod quiet;
 mod stories;
 mod touched;
+mod waiting;
 mod world;
 
 use std::collections::BTreeMap;
