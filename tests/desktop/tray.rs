@@ -127,7 +127,8 @@ fn apply_changes_is_there_while_something_waits_and_applies_it() {
         let before = item.layout().await.0;
         let waits = Waiting { services: vec![id("web")], frame: false, text: "removed web".to_owned() };
         engine.publish(Snapshot { waiting: Some(Arc::new(waits)), ..picture(vec![healthy("web")]) });
-        item.says("1 of 1 healthy\nchanges of 1 service wait").await;
+        // Without a tooltip the entry alone tells it.
+        item.says(if GTK { "1 of 1 healthy" } else { "1 of 1 healthy\nchanges of 1 service wait" }).await;
         let entry = item.entry("Apply changes").await;
         assert!(entry.enabled);
         assert_eq!(item.layout().await.0, before, "the menu stays open");
