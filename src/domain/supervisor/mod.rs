@@ -11,6 +11,7 @@ mod forecast;
 mod foreign;
 mod generation;
 mod health;
+mod launches;
 mod meter;
 mod notices;
 mod phase;
@@ -259,7 +260,9 @@ impl Supervisor {
     fn step_unit(&mut self, now: Moment, id: &ServiceId, input: Input) {
         let Some(unit) = self.fleet.units.get_mut(id) else { return };
         let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
-        if unit.step(now, input, &mut orders) {
+        let changed = unit.step(now, input, &mut orders);
+        unit.note_launch(now);
+        if changed {
             self.replan = true;
             self.dirty.insert(id.clone());
         }
@@ -300,8 +303,11 @@ impl Supervisor {
             if let super::WantedBy::Dependency(by) = &verdict.wanted_by {
                 unit.brought_by = Some(by.clone());
             }
-            if unit.verdict != verdict {
+            let differs = unit.verdict != verdict;
+            if differs {
                 unit.verdict = verdict;
+            }
+            if unit.note_due(now) || differs {
                 self.dirty.insert(unit.service.id.clone());
             }
         }
@@ -348,6 +354,7 @@ impl Supervisor {
             if self.touched.follow(&id, patterns) {
                 self.effects.push(Effect::WatchFiles { id: id.clone(), patterns: patterns.to_vec() });
             }
+            unit.note_launch(now);
             let last_action = self.actions.last(&id).cloned();
             let view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
             if unit.view.as_deref() != Some(&view) {
