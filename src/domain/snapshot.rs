@@ -99,7 +99,7 @@ pub struct ServiceView {
     pub blocked_by: Vec<Blocker>,
     /// When it is tried again.
     pub next_try: Option<Moment>,
-    /// What its last run left when it ended.
+    /// What its last run left when it ended; from an earlier agent, what is left of all.
     pub spared: Vec<Spared>,
     /// How its last start went; `None` if this agent has not started it.
     pub launch: Option<Arc<Launch>>,

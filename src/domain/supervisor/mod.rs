@@ -120,7 +120,8 @@ impl Supervisor {
     /// Notes a fact or a wish. What follows from it comes with the next [`Self::decide`].
     pub fn handle(&mut self, now: Moment, event: Event) {
         match event {
-            Event::Found { runs, ends, intent } => {
+            Event::Found { runs, ends, spared, intent } => {
+                self.strays.left(spared);
                 self.intent = intent;
                 // Where something lives, the new agent goes on with what another began; else everything begins anew.
                 self.ends = if runs.is_empty() { Vec::new() } else { ends };

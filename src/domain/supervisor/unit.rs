@@ -38,7 +38,7 @@ pub struct Unit {
     pub last_exit: Option<LastExit>,
     /// What the last run that was not meant to end ended by, or why there was none.
     pub ended_by: Option<String>,
-    /// What the last run left when it ended.
+    /// What the last run left when it ended; from an earlier agent, what is left of all.
     pub spared: Vec<Spared>,
     /// The first thing that went wrong since it was last healthy.
     pub first_cause: Option<String>,
