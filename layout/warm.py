@@ -23,7 +23,7 @@ import time
 
 # Modules of which all is taken: what changes there is most likely run by the agent, too, and need not be listed.
 OWN = {
-    "agent": "domain engine app process state sources watch api observe power wire".split(),
+    "agent": "domain engine app process state sources watch api observe power wire logs".split(),
     "tray": "tray notify".split(),
 }
 

@@ -31,6 +31,10 @@ pub fn internal(error: impl std::fmt::Display) -> Failure {
 
 /// There is no service `id` in `snapshot`.
 pub fn no_such_service(id: &str, snapshot: &Snapshot) -> Failure {
+    if snapshot.waiting.as_ref().is_some_and(|waiting| waiting.services.iter().any(|other| other.as_str() == id)) {
+        let hint = "it is among the changes that wait: `pilotlight reload` applies them";
+        return Failure::new(FailureKind::NoSuchService, format!("there is no service {id:?} yet")).hint(hint);
+    }
     let ids = snapshot.services.iter().map(|view| view.id.as_str());
     let similar = ids.map(|other| (strsim::jaro_winkler(id, other), other)).filter(|(likeness, _)| *likeness > 0.8);
     let similar = similar.max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, other)| other.to_owned());

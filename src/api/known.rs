@@ -26,7 +26,7 @@ pub async fn find(
         Err(_) => {}
     }
     // An agent that is ending reads nothing more: what it knows is what there is.
-    let _ = engine.command(Command::Reload).await;
+    let _ = engine.command(Command::Read).await;
     let snapshot = engine.snapshot();
     Ok((all(&snapshot, ids)?, snapshot))
 }

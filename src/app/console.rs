@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::cli::{Change, LogForm, LogPrinter, Look, render_change, render_light, render_problem};
-use crate::domain::{HealthState, Light, ProcessState, RunId, ServiceId, ServiceView, Severity, Snapshot};
+use crate::cli::{Change, LogForm, LogPrinter, Look, render_change, render_light, render_problem, render_waiting};
+use crate::domain::{HealthState, Light, ProcessState, RunId, ServiceId, ServiceView, Severity, Snapshot, Waiting};
 use crate::engine::{Handle, StateDir};
 use crate::logs::{Query, Remote, follow};
 use crate::wire::Problem;
@@ -119,6 +119,7 @@ fn lock(printer: &Mutex<LogPrinter>) -> MutexGuard<'_, LogPrinter> {
 struct Screen {
     services: BTreeMap<ServiceId, Told>,
     problems: Vec<Problem>,
+    waiting: Option<Arc<Waiting>>,
     light: Option<(Light, String, usize)>,
     /// The columns of the longest id so far.
     width: usize,
@@ -142,6 +143,10 @@ impl Screen {
             out.push_str(&render_problem(problem));
         }
         self.problems = problems;
+        if let Some(waiting) = snapshot.waiting.as_ref().filter(|waiting| self.waiting.as_ref() != Some(waiting)) {
+            out.push_str(&render_waiting(&waiting.text, look));
+        }
+        self.waiting.clone_from(&snapshot.waiting);
         let longest = snapshot.services.iter().map(|view| view.id.as_str().len()).max();
         self.width = self.width.max(longest.unwrap_or(0));
         let gone = self.services.extract_if(.., |id, _| snapshot.service(id.as_str()).is_none());
@@ -309,6 +314,23 @@ mod tests {
         let text = told(&mut screen, &good);
         assert_eq!(text.lines().count(), 1);
         assert!(!text.contains("sources"), "{text}");
+    }
+
+    #[test]
+    fn changes_that_wait_are_told_once_and_again_when_they_are_others() {
+        let mut screen = Screen::default();
+        let good = snapshot(vec![healthy("db", 7)]);
+        told(&mut screen, &good);
+        let waits = |text: &str| {
+            let waiting = Waiting { services: vec![id("db")], frame: false, text: text.to_owned() };
+            Snapshot { waiting: Some(Arc::new(waiting)), ..good.clone() }
+        };
+        for text in ["removed db", "db changes (display)"] {
+            let line = format!("00:00:00 changes wait for `pilotlight reload`: {text}\n");
+            assert_eq!(told(&mut screen, &waits(text)), line);
+            assert_eq!(told(&mut screen, &waits(text)), "");
+        }
+        assert_eq!(told(&mut screen, &good), "");
     }
 
     #[test]

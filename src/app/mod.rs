@@ -20,6 +20,7 @@ use project::Project;
 
 /// Does what the command line says.
 pub fn main() -> ExitCode {
+    crate::process::share_one_heap();
     if let Some(exit) = complete::complete() {
         return exit;
     }

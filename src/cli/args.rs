@@ -176,7 +176,7 @@ pub enum Ask {
         #[command(flatten)]
         output: Output,
     },
-    /// Read all sources again
+    /// Read all sources again and apply the changes that wait
     Reload {
         /// How to print.
         #[command(flatten)]

@@ -24,5 +24,5 @@ pub use offline::{COMPLETION_VARIABLE, check, command, completions, refuse, rema
 pub use plan::{plan, refuse_file};
 pub use render::{
     Change, Look, render_change, render_check, render_config, render_critical, render_event, render_graph,
-    render_light, render_plan, render_problem, render_ps, render_status, render_why,
+    render_light, render_plan, render_problem, render_ps, render_status, render_waiting, render_why,
 };

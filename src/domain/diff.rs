@@ -52,6 +52,12 @@ impl CatalogDiff {
         added.is_empty() && removed.is_empty() && changed.is_empty() && !frame
     }
 
+    /// The services that differ: the new, the changed, the gone.
+    pub fn services(&self) -> impl Iterator<Item = &ServiceId> {
+        let changed = self.changed.iter().map(|(id, _)| id);
+        self.added.iter().chain(changed).chain(&self.removed)
+    }
+
     /// One sentence: "added worker; main-api restarts (argv, port); db changes (description)".
     pub fn describe(&self) -> String {
         let mut parts = Vec::new();

@@ -159,7 +159,9 @@ pub enum Command {
     Restart(Selection),
     /// Forget what the user has said of these.
     Reset(Selection),
-    /// Read everything again.
+    /// Read everything again. Answered when all of it is judged; changes that wait go on waiting.
+    Read,
+    /// Read everything again and take it into use, also what waits for that. Answered when that is done.
     Reload,
     /// Tell what would happen if the sources were like this; nothing is done.
     Plan(Proposal),

@@ -42,6 +42,7 @@ pub use service::{
     StopTree,
 };
 pub use snapshot::{
-    ActionState, Blocker, HealthState, LastAction, LastExit, Light, ProcessState, ServiceView, Snapshot, WantedBy,
+    ActionState, Blocker, HealthState, LastAction, LastExit, Light, ProcessState, ServiceView, Snapshot, Waiting,
+    WantedBy,
 };
 pub use supervisor::Supervisor;

@@ -31,6 +31,8 @@ pub struct Snapshot {
     pub services: Arc<[Arc<ServiceView>]>,
     /// What the services were made of: who asks where a value comes from works it out from this.
     pub basis: Arc<Basis>,
+    /// What has been read and waits until the user applies it.
+    pub waiting: Option<Arc<Waiting>>,
     /// Whether the user wants no notifications for now.
     pub notifications_paused: bool,
     /// Whether the agent is about to end.
@@ -49,6 +51,7 @@ impl Snapshot {
             groups: Arc::new([]),
             services: Arc::new([]),
             basis: Arc::default(),
+            waiting: None,
             notifications_paused: false,
             shutting_down: false,
         }
@@ -57,6 +60,34 @@ impl Snapshot {
     /// The view of `id`.
     pub fn service(&self, id: &str) -> Option<&Arc<ServiceView>> {
         self.services.iter().find(|view| view.id.as_str() == id)
+    }
+}
+
+/// Changes that wait to be taken into use, with `"reload": "manual"`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// The services that differ: the new, those that are defined differently, the gone.
+    pub services: Vec<ServiceId>,
+    /// Whether headings or the agent's settings differ.
+    pub frame: bool,
+    /// All of it in one sentence: "added worker; main-api is spawned differently (port)".
+    pub text: String,
+}
+
+impl Waiting {
+    /// What it touches: "2 services", "1 service and groups or the agent's settings".
+    pub fn touches(&self) -> String {
+        Self::touched(self.services.len(), self.frame)
+    }
+
+    /// The same of so many services, and of headings or the agent's settings if `frame`.
+    pub fn touched(services: usize, frame: bool) -> String {
+        let services = match services {
+            0 if frame => return "groups or the agent's settings".to_owned(),
+            1 => "1 service".to_owned(),
+            count => format!("{count} services"),
+        };
+        if frame { services + " and groups or the agent's settings" } else { services }
     }
 }
 

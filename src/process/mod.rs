@@ -22,6 +22,9 @@ mod adopt;
 mod end;
 #[cfg(target_os = "linux")]
 mod failure;
+mod heap;
+#[cfg(target_os = "linux")]
+mod launch;
 #[cfg(target_os = "linux")]
 mod os;
 #[cfg(target_os = "linux")]
@@ -50,6 +53,7 @@ mod worker;
 pub use action::OsActions;
 #[cfg(target_os = "linux")]
 pub use adopt::peek;
+pub use heap::share_one_heap;
 #[cfg(target_os = "linux")]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};

@@ -25,9 +25,11 @@ pub(super) fn become_reaper() -> io::Result<Signal> {
     signal(SignalKind::child())
 }
 
-/// Collects what nobody waits for, after each end of a child; sleeps in between.
+/// Collects what nobody waits for, some time after each end of a child; sleeps in between.
 pub(super) async fn reap(mut ends: Signal, ground: Rc<Ground>) {
     while ends.recv().await.is_some() {
+        // Nobody waits for this, but maybe for what else an end leads to: that goes first.
+        tokio::time::sleep(PATIENCE).await;
         let found = dead_strangers(&ground);
         if found.is_empty() {
             continue;
@@ -79,12 +81,16 @@ fn children() -> Vec<u32> {
 }
 
 fn listed_children() -> io::Result<Vec<u32>> {
-    let mut children = Vec::new();
+    // Room for some hundred numbers, so that one list is not many calls.
+    let (mut children, mut list, mut part) = (Vec::new(), Vec::new(), [0; 4096]);
     for thread in fs::read_dir("/proc/self/task")? {
-        // Room for some hundred numbers, so that one list is not many calls.
-        let mut list = String::with_capacity(4096);
-        File::open(thread?.path().join("children"))?.read_to_string(&mut list)?;
-        children.extend(list.split_ascii_whitespace().flat_map(str::parse::<u32>));
+        let mut file = File::open(thread?.path().join("children"))?;
+        list.clear();
+        // Not all at once by the library, which asks for the size first: there is none.
+        while let read @ 1.. = file.read(&mut part)? {
+            list.extend_from_slice(&part[..read]);
+        }
+        children.extend(list.split(u8::is_ascii_whitespace).flat_map(str::from_utf8).flat_map(str::parse::<u32>));
     }
     Ok(children)
 }

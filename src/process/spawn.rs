@@ -1,6 +1,6 @@
 //! Brings one process to life: its session, its environment, its output.
 //!
-//! `std::process::Command` does the forking; this says what the child is given, and, more than anything, what it is
+//! `posix_spawn` or `std::process::Command` does the forking; this says what the child is given, and, more than anything, what it is
 //! not: no descriptor, no signal setting and none of the agent's own variables get through.
 
 use std::collections::BTreeMap;
@@ -10,14 +10,15 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use super::end::Pinned;
 use super::failure;
+use super::launch::Launch;
 use super::record::make_folder;
 use super::stat::Stat;
 use super::tree::{RUN, SERVICE, STATE_DIR};
-use crate::domain::SpawnOrder;
+use crate::domain::{Spawn, SpawnOrder};
 use crate::engine::{LogPlace, StateDir};
 
 /// A process that has just begun.
@@ -81,22 +82,26 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
 
     let environment = environment(order, dir);
     let path = environment.get(&OsString::from("PATH")).cloned();
-    let (program, arguments) = order.spawn.argv.split_first().ok_or_else(|| "command is empty".to_owned())?;
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
-    let outputs = log.try_clone().map(|second| (log, second));
-    let (stdout, stderr) = outputs.map_err(|error| format!("log cannot be opened: {error}"))?;
-    command.stdout(stdout).stderr(stderr);
-    detach(&mut command);
-
-    let child = command.spawn().map_err(|error| NotSpawned {
+    let launch = Launch { argv: &order.spawn.argv, cwd: &order.spawn.cwd, environment: &environment, output: &log };
+    let pid = launch.begin().map_or_else(|| fork(&order.spawn, &environment, log), Ok);
+    let pid = pid.map_err(|error| NotSpawned {
         error: failure::explain(&order.spawn, path.as_deref(), &error),
         lasting: failure::is_lasting(&error),
     })?;
-    match pin(&child) {
+    match pin(pid) {
         Ok(main) => Ok(Spawned { main, log_offset }),
-        Err(error) => Err(give_up(child, &error).into()),
+        Err(error) => Err(give_up(pid, &error).into()),
     }
+}
+
+/// The long way: finds the program as the child does, and tells why it can't be started.
+fn fork(spawn: &Spawn, environment: &BTreeMap<OsString, OsString>, log: File) -> io::Result<u32> {
+    let (program, arguments) = spawn.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(&spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
+    command.stdout(log.try_clone()?).stderr(log);
+    detach(&mut command);
+    Ok(command.spawn()?.id())
 }
 
 fn open_log(path: &Path) -> io::Result<File> {
@@ -172,19 +177,19 @@ pub(super) fn detach(command: &mut Command) {
 }
 
 /// Holds a child of ours. It can't have been collected yet, so its number is its own.
-fn pin(child: &Child) -> io::Result<Pinned> {
+fn pin(pid: u32) -> io::Result<Pinned> {
     let gone = || io::Error::other("the child is gone");
-    let stat = Stat::read(child.id())?.ok_or_else(gone)?;
+    let stat = Stat::read(pid)?.ok_or_else(gone)?;
     Pinned::open(stat.identity)?.ok_or_else(gone)
 }
 
 /// Ends a child whose life can't be followed: better none than one that nobody watches.
-fn give_up(mut child: Child, error: &io::Error) -> String {
-    if let Some(group) = super::end::raw(child.id()) {
+fn give_up(pid: u32, error: &io::Error) -> String {
+    if let Some(pid) = super::end::raw(pid) {
         // The child is not collected yet, and leads this group since before it became the program.
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        let _ = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty());
     }
-    let _ = child.wait();
     format!("process cannot be watched: {error}")
 }
 
@@ -194,7 +199,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::domain::{RunId, ServiceId, Spawn};
+    use crate::domain::{RunId, ServiceId};
 
     #[test]
     fn the_strongest_word_on_a_variable_wins() {

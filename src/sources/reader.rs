@@ -1,7 +1,8 @@
 //! One reading of everything that the catalog is made of, in an order that misses no change: first it is watched, then
 //! it is read.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,6 +29,8 @@ pub struct Reader {
     root: Option<PathBuf>,
     environment: BTreeMap<String, String>,
     watches: Box<dyn Watches>,
+    /// What is watched since this reading began.
+    followed: Option<Followed>,
     before: Before,
     /// Drop-ins that are read from elsewhere, as if they lay in the folder already: where they would lie, and where they
     /// do.
@@ -38,13 +41,13 @@ pub struct Reader {
 #[derive(Default)]
 struct Before {
     root: Option<PathBuf>,
-    sources: BTreeSet<PathBuf>,
-    /// What each source held, and how it is known again.
-    known: HashMap<PathBuf, file::Known>,
+    sources: Vec<PathBuf>,
+    /// What users call each source, what it held, and how it is known again.
+    known: ByPath<(Arc<str>, file::Known)>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
     /// What each source included when it last could be read.
-    includes: HashMap<PathBuf, (Arc<Node>, Vec<Include>)>,
+    includes: ByPath<(Arc<Node>, Vec<Include>)>,
     /// The files that were included.
     included: BTreeSet<PathBuf>,
     /// Those of them that are links.
@@ -54,6 +57,9 @@ struct Before {
     /// What definitions come to, as far as it tells which files they name.
     resolver: Resolver,
 }
+
+/// What is known of each path. Its text is the key: to compare paths by their parts takes ten times as long.
+type ByPath<T> = HashMap<OsString, T>;
 
 /// Does not watch: for a single reading, of which nobody wants to know when it is out of date.
 #[derive(Debug)]
@@ -73,11 +79,13 @@ impl Reader {
         environment: BTreeMap<String, String>,
         watches: Box<dyn Watches>,
     ) -> Self {
-        Self { location, root, environment, watches, before: Before::default(), proposed: BTreeMap::new() }
+        let (followed, before, proposed) = (None, Before::default(), BTreeMap::new());
+        Self { location, root, environment, watches, followed, before, proposed }
     }
 
     /// Reads everything, because of `cause`. It blocks, as reading does.
     pub fn read(&mut self, cause: String) -> Reading {
+        self.followed = None;
         let mut problems = Vec::new();
         let (files, unlisted) = self.sources(&mut problems);
         let surroundings = Arc::new(self.surroundings(&files));
@@ -179,8 +187,14 @@ impl Reader {
     ) -> Vec<SourceFile> {
         let mut known = std::mem::take(&mut self.before.known);
         let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
-        let drop_ins: BTreeSet<_> = drop_ins.chain(self.proposed.keys().cloned()).collect();
-        let mut files = Vec::new();
+        let mut drop_ins: Vec<_> = drop_ins.collect();
+        if !self.proposed.is_empty() {
+            drop_ins.extend(self.proposed.keys().cloned());
+            drop_ins.sort();
+            drop_ins.dedup();
+        }
+        let mut files = Vec::with_capacity(drop_ins.len() + 1);
+        self.before.known.reserve(known.len());
         files.extend(self.read_one(self.location.main.clone(), Role::Main, &mut known, problems));
         for path in drop_ins {
             files.extend(self.read_one(path, Role::DropIn, &mut known, problems));
@@ -202,15 +216,21 @@ impl Reader {
         &mut self,
         path: PathBuf,
         role: Role,
-        known: &mut HashMap<PathBuf, file::Known>,
+        known: &mut ByPath<(Arc<str>, file::Known)>,
         problems: &mut Vec<Problem>,
     ) -> Option<SourceFile> {
-        let lies = self.proposed.get(&path).unwrap_or(&path);
-        let name = self.name(lies);
-        let source = file::source(&name, lies, known.remove(&path))?;
+        if let Some(lies) = self.proposed.get(&path) {
+            let name = self.name(lies);
+            let file::Known { content, problems: found, .. } = file::source(&name, lies, None)?;
+            problems.extend(found);
+            return Some(SourceFile { name, path, role, content });
+        }
+        let (name, known) = known.remove(path.as_os_str()).unzip();
+        let name = name.unwrap_or_else(|| self.name(&path));
+        let source = file::source(&name, &path, known)?;
         problems.extend(source.problems.iter().cloned());
         let content = source.content.clone();
-        self.before.known.insert(path.clone(), source);
+        self.before.known.insert(path.clone().into_os_string(), (Arc::clone(&name), source));
         Some(SourceFile { name, path, role, content })
     }
 
@@ -219,22 +239,23 @@ impl Reader {
         &mut self,
         files: &mut Vec<SourceFile>,
         is_unlisted: bool,
-        known: &mut HashMap<PathBuf, file::Known>,
+        known: &mut ByPath<(Arc<str>, file::Known)>,
         problems: &mut Vec<Problem>,
     ) {
         let root = self.root(files);
         // A source that nobody knows of now may go on being used as it was.
         let unseen = self.before.sources.iter().filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
-        let unseen = unseen.filter_map(|path| self.before.includes.get(path));
+        let unseen = unseen.filter_map(|path| self.before.includes.get(path.as_os_str()));
         let mut pending: Vec<_> = unseen.flat_map(|(_, includes)| includes.clone()).collect();
         let mut named = std::mem::take(&mut self.before.includes);
         let mut walk = Walk::default();
         let (mut asked, mut seen, mut links, mut identities) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         loop {
             for file in &files[asked..] {
-                let includes = includes_now(file, named.remove(&file.path));
+                let includes = includes_now(file, named.remove(file.path.as_os_str()));
                 pending.extend(includes.iter().flat_map(|(_, includes)| includes.iter().cloned()));
-                self.before.includes.extend(includes.map(|includes| (file.path.clone(), includes)));
+                let path = || file.path.clone().into_os_string();
+                self.before.includes.extend(includes.map(|includes| (path(), includes)));
             }
             asked = files.len();
             if pending.is_empty() {
@@ -319,9 +340,9 @@ impl Reader {
 
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
     fn may_be_held(&self, files: &[SourceFile]) -> bool {
-        let parsed: BTreeSet<_> =
-            files.iter().filter(|file| matches!(file.content, Content::Parsed(..))).map(|file| &file.path).collect();
-        files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path))
+        let parsed = files.iter().filter(|file| matches!(file.content, Content::Parsed(..)));
+        let parsed: HashSet<&OsStr> = parsed.map(|file| file.path.as_os_str()).collect();
+        files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path.as_os_str()))
     }
 
     fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String, u32)> {
@@ -337,13 +358,19 @@ impl Reader {
         }
     }
 
+    /// Watches what is known now to be needed. Within one reading that has to be said once: whatever changes from then on
+    /// is told, and leads to another reading.
     fn follow(&mut self) {
         let before = &self.before;
         let mut files = &(&before.links | &before.env_files) | &before.included_links;
         files.extend([self.location.main.clone(), self.dotenv_path()]);
         files.extend(self.location.profile.clone());
         let folders = BTreeSet::from([self.location.drop_ins.clone()]);
-        self.watches.follow(&Followed { files, folders, matched: self.before.walked.clone() });
+        let followed = Followed { files, folders, matched: self.before.walked.clone() };
+        if self.followed.as_ref() != Some(&followed) {
+            self.watches.follow(&followed);
+            self.followed = Some(followed);
+        }
     }
 
     fn dotenv_path(&self) -> PathBuf {

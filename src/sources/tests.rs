@@ -202,9 +202,10 @@ fn what_is_watched_is_watched_before_it_is_read() {
 
 #[test]
 fn a_file_that_is_renamed_during_a_reading_is_seen_once() {
-    let folder = Folder::with(&[("services.d/a.json", "{}"), ("services.d/m.json", "{}")]);
+    let folder = Folder::with(&[("services.d/a.json", "{}"), ("store/m.json", "{}")]);
     let root = folder.path.join("services.d");
-    // The second call comes when the sources have been read for the first time.
+    symlink("../store/m.json", root.join("m.json")).unwrap();
+    // The second call comes for the link, when the folder has been listed and nothing has been read of it.
     let at_follow = Box::new(move |count: usize| {
         if count == 2 {
             fs::rename(root.join("a.json"), root.join("z.json")).unwrap();

@@ -145,6 +145,7 @@ impl TrayModel {
         let services: Vec<&ServiceView> = blocks.iter().flat_map(|block| block.members.iter().copied()).collect();
         let headline = headline(snapshot, &services);
         let mut menu = vec![Item::read(Key::Fixed("summary"), &headline), problems_line(snapshot, places)];
+        menu.push(Item::wish("apply", "Apply changes", Command::Reload).if_only(snapshot.waiting.is_some()));
         menu.extend(switches(&blocks));
         if !services.is_empty() {
             let details = services.iter().map(|view| details(view, places, costs)).collect();
@@ -168,7 +169,8 @@ impl TrayModel {
         menu.push(Item::rule(Key::Fixed("rule: quit")));
         menu.push(Item::wish("quit", "Quit", Command::Shutdown(Shutdown::AsConfigured)));
         menu.push(Item::wish("quit, keep", "Quit, keep services", Command::Shutdown(Shutdown::Keep)));
-        let text = std::iter::once(headline).chain(reasons(&services)).collect::<Vec<_>>().join("\n");
+        let waiting = snapshot.waiting.iter().map(|waiting| format!("changes of {} wait", waiting.touches()));
+        let text = std::iter::once(headline).chain(waiting).chain(reasons(&services)).collect::<Vec<_>>().join("\n");
         Self { light: snapshot.light, title: "Pilotlight".to_owned(), text, menu }
     }
 

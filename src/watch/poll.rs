@@ -41,8 +41,11 @@ impl Polled {
             let sight = sight(&folder, &interest);
             (folder, (interest, sight))
         });
-        *self.lock() = seen.collect();
-        self.filled.notify_one();
+        let mut folders = self.lock();
+        *folders = seen.collect();
+        if !folders.is_empty() {
+            self.filled.notify_one();
+        }
     }
 
     /// Looks every `period`, for ever, and tells `touches` what has changed.

@@ -27,6 +27,8 @@ pub struct Status {
     pub summary: String,
     /// What is wrong with the sources, worst first.
     pub problems: Vec<Problem>,
+    /// What has been read and waits until somebody applies it; null when nothing does.
+    pub waiting: Option<Waiting>,
     /// The headings in their order.
     pub groups: Vec<Group>,
     /// The services in the order of their sources.
@@ -99,6 +101,17 @@ pub struct Problem {
     pub hint: Option<String>,
     /// The offending line of the file.
     pub excerpt: Option<String>,
+}
+
+/// Changes that wait to be applied.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Waiting {
+    /// The services that differ: the new, those that are defined differently, the gone.
+    pub services: Vec<String>,
+    /// Whether headings or the agent's settings differ.
+    pub frame: bool,
+    /// "added worker; main-api is spawned differently (port)".
+    pub text: String,
 }
 
 /// A heading.
@@ -246,6 +259,7 @@ impl Status {
             light: snapshot.light,
             summary: snapshot.summary.clone(),
             problems: snapshot.problems.iter().map(Problem::of).collect(),
+            waiting: snapshot.waiting.as_deref().map(Waiting::of),
             groups: snapshot.groups.iter().map(Group::of).collect(),
             services: snapshot.services.iter().map(|view| Service::of(view, clock, samples.get(&view.id))).collect(),
         }
@@ -281,6 +295,18 @@ impl Problem {
             hint: problem.hint.clone(),
             excerpt: problem.excerpt.clone(),
         }
+    }
+}
+
+impl Waiting {
+    fn of(waiting: &domain::Waiting) -> Self {
+        let services = waiting.services.iter().map(ToString::to_string).collect();
+        Self { services, frame: waiting.frame, text: waiting.text.clone() }
+    }
+
+    /// What it touches: "2 services", "1 service and groups or the agent's settings".
+    pub fn touches(&self) -> String {
+        domain::Waiting::touched(self.services.len(), self.frame)
     }
 }
 

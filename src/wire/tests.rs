@@ -135,6 +135,23 @@ fn a_field_that_does_not_apply_is_null() {
 }
 
 #[test]
+fn what_waits_is_told_with_the_services_that_it_touches() {
+    let mut snapshot = full_and_bare();
+    assert_eq!(status(&snapshot)["waiting"], Value::Null);
+    let waits = domain::Waiting { services: vec![id("db"), id("new")], frame: false, text: "added new".to_owned() };
+    snapshot.waiting = Some(Arc::new(waits));
+    let told = json!({"services": ["db", "new"], "frame": false, "text": "added new"});
+    assert_eq!(status(&snapshot)["waiting"], told);
+    for (services, frame, words) in [
+        (1, false, "1 service"),
+        (2, true, "2 services and groups or the agent's settings"),
+        (0, true, "groups or the agent's settings"),
+    ] {
+        assert_eq!(domain::Waiting::touched(services, frame), words);
+    }
+}
+
+#[test]
 fn values_say_what_is_documented_of_them() {
     let status = status(&full_and_bare());
     let api = &status["services"][0];

@@ -141,7 +141,7 @@ fn no_such_service_is_status_4_and_names_one_that_may_be_meant() {
         }
     }
     // It may stand in a file that was written a moment ago: nothing was done but to look there.
-    assert!(agent.commands().iter().all(|command| *command == Command::Reload));
+    assert!(agent.commands().iter().all(|command| *command == Command::Read));
 }
 
 #[test]
@@ -235,5 +235,5 @@ fn without_a_stranger_there_is_nothing_to_say_yes_to() {
     }
     assert_eq!(agent.call("adopt nobody --yes").0, Exit::NoSuchService);
     assert_eq!(agent.call("stop db twin --foreign --yes").0, Exit::Usage);
-    assert!(agent.commands().iter().all(|command| *command == Command::Reload));
+    assert!(agent.commands().iter().all(|command| *command == Command::Read));
 }

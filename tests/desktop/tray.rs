@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use pilotlight::domain::{Command, HealthState, Light, ProcessState, Selection, ServiceView, Shutdown, Snapshot};
+use pilotlight::domain::{
+    Command, HealthState, Light, ProcessState, Selection, ServiceView, Shutdown, Snapshot, Waiting,
+};
 use pilotlight::open::{Opener, Target};
 use pilotlight::tray::{Cost, Desk};
 
@@ -105,6 +107,29 @@ fn a_click_on_a_service_switches_it_and_the_other_entries_do_what_they_say() {
         for absent in ["Open services.d", "Logs", "Open", "CPU", "Memory"] {
             assert_eq!(item.find(absent).await, None, "{absent} has no target");
         }
+    });
+}
+
+#[test]
+fn apply_changes_is_there_while_something_waits_and_applies_it() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::appear(bus.connect().await).await;
+        let mut engine = Engine::showing(picture(vec![healthy("web")]));
+        engine.tray();
+        let item = host.item().await;
+        assert_eq!(item.find("Apply changes").await, None);
+        let before = item.layout().await.0;
+        let waits = Waiting { services: vec![id("web")], frame: false, text: "removed web".to_owned() };
+        engine.publish(Snapshot { waiting: Some(Arc::new(waits)), ..picture(vec![healthy("web")]) });
+        item.says("1 of 1 healthy\nchanges of 1 service wait").await;
+        let entry = item.entry("Apply changes").await;
+        assert!(entry.enabled);
+        assert_eq!(item.layout().await.0, before, "the menu stays open");
+        item.click(entry.id).await.unwrap();
+        assert_eq!(engine.wish().await, Command::Reload);
+        engine.publish(picture(vec![healthy("web")]));
+        eventually("the entry to go", async || item.find("Apply changes").await.is_none().then_some(())).await;
     });
 }
 

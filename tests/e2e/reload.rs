@@ -151,3 +151,71 @@ fn with_nothing_at_all_it_runs_gray_and_the_first_drop_in_in_the_users_folder_is
     std::fs::write(folder.join("a.json"), sleeper("1000")).expect("the desk is ours");
     desk.until("it runs", || desk.pids().len() == 1);
 }
+
+#[test]
+fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
+    let mut desk = Desk::new();
+    desk.save("services.json", r#"{"agent": {"reload": "manual"}}"#);
+    desk.save("services.d/a.json", &sleeper("1000"));
+    desk.save("services.d/b.json", &sleeper("1000"));
+    desk.start_agent();
+    desk.until("both run", || desk.pids().len() == 2);
+    assert!(desk.status()["waiting"].is_null());
+    let (before, generation) = (desk.pids(), desk.status()["generation"].clone());
+
+    desk.save("services.d/a.json", &sleeper("2000"));
+    desk.save("services.d/c.json", &sleeper("1000"));
+    let waiting = json!({"services": ["c", "a"], "frame": false, "text": "added c; a is spawned differently (argv)"});
+    desk.until("it is told that they wait", || desk.status()["waiting"] == waiting);
+    let told = desk.ok(&["status"]);
+    assert!(told.contains("\nChanges of 2 services wait: `pilotlight reload` applies them\n"), "{told}");
+    let planned = desk.ok(&["plan"]);
+    assert_eq!(planned, "restart  a  restarts: argv\nadd      c  starts (auto_start)\n");
+    let refused = desk.fails(4, &["start", "c"]);
+    assert!(refused.contains("it is among the changes that wait: `pilotlight reload` applies them"), "{refused}");
+    assert_eq!((desk.pids(), &desk.status()["generation"]), (before.clone(), &generation), "asking applies nothing");
+
+    let restarted = desk.ok(&["restart", "a"]);
+    assert_eq!(restarted, "note: changes of a wait to be applied: what is in use goes on to count\na is healthy\n");
+    assert_eq!(arguments(&desk, "a"), "sleep 1000");
+
+    desk.remove("services.d/c.json");
+    desk.until("only the change of a waits", || desk.status()["waiting"]["services"] == json!(["a"]));
+    let told = desk.ok(&["reload"]);
+    assert!(told.starts_with("note: applied: a is spawned differently (argv)\n"), "{told}");
+    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep 2000");
+    assert_eq!(desk.pids()["b"], before["b"]);
+    assert!(desk.status()["waiting"].is_null());
+    let events = desk.ok(&["events"]);
+    let told = ["waiting     added c", "generation  a is spawned differently (argv) (", "plan        a: restart: argv"];
+    let mut lines = events.lines();
+    assert!(told.iter().all(|told| lines.any(|line| line.contains(told))), "in this order: {events}");
+
+    desk.save("services.d/a.json", &sleeper("3000"));
+    desk.until("it waits", || !desk.status()["waiting"].is_null());
+    desk.save("services.json", "{}");
+    desk.until("the word that is gone applies it", || arguments(&desk, "a") == "sleep 3000");
+}
+
+#[test]
+fn what_waits_is_applied_by_the_start_of_the_next_agent() {
+    let mut desk = Desk::new();
+    desk.save("services.json", r#"{"agent": {"reload": "manual"}}"#);
+    desk.save("services.d/a.json", &sleeper("1000"));
+    desk.start_agent();
+    desk.until("it runs", || desk.pids().len() == 1);
+    desk.save("services.d/a.json", &sleeper("2000"));
+    desk.until("it waits", || !desk.status()["waiting"].is_null());
+    assert_eq!(arguments(&desk, "a"), "sleep 1000");
+    desk.kill_agent();
+    desk.start_agent();
+    desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep 2000");
+    assert!(desk.status()["waiting"].is_null());
+}
+
+/// The command line of a service's main process; empty while there is none.
+fn arguments(desk: &Desk, id: &str) -> String {
+    let pid = &desk.service(id)["pid"];
+    let line = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.trim_end_matches('\0').replace('\0', " ")
+}

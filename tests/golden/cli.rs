@@ -11,7 +11,7 @@ use pilotlight::cli::{
     render_why,
 };
 use pilotlight::domain::{
-    Does, Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, WantedBy,
+    Does, Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, Waiting, WantedBy,
 };
 use pilotlight::engine::Clock;
 use pilotlight::wire::{
@@ -225,6 +225,15 @@ fn status_of_nothing_says_what_to_do() {
 fn status_without_groups_has_no_headings() {
     let picture = snapshot(vec![healthy("web", 7), stopped("db"), waiting("api", "db", "was stopped by the user")]);
     golden("status-plain", &render_status(&status_of(&picture), &look(Some(100))));
+}
+
+#[test]
+fn status_says_that_changes_wait_and_how_they_are_applied() {
+    let services = vec![id("new"), id("web")];
+    let text = "added new; web is spawned differently (argv)".to_owned();
+    let waits = Waiting { services, frame: false, text };
+    let picture = Snapshot { waiting: Some(Arc::new(waits)), ..snapshot(vec![healthy("web", 7)]) };
+    golden("status-waiting", &render_status(&status_of(&picture), &look(Some(100))));
 }
 
 #[test]

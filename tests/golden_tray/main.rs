@@ -7,9 +7,10 @@ mod picture;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::sync::Arc;
 
 use pilotlight::domain::{
-    Action, Blocker, Command, Group, HealthState, Kind, Light, Place, Problem, ProcessState, Snapshot,
+    Action, Blocker, Command, Group, HealthState, Kind, Light, Place, Problem, ProcessState, Snapshot, Waiting,
 };
 use pilotlight::engine::StateDir;
 use pilotlight::tray::{Choice, Cost, Costs, Item, ItemKind, Places, TrayModel};
@@ -89,6 +90,22 @@ fn problems_are_named_with_their_file_and_notes_are_not() {
 }
 
 #[test]
+fn changes_that_wait_are_told_and_can_be_applied_and_else_there_is_nothing_to_apply() {
+    let mut snapshot = picture(vec![view("web", "Web", ProcessState::Running, HealthState::Healthy, Light::Green)]);
+    let shown = |snapshot: &Snapshot| {
+        let model = TrayModel::of(snapshot, &places(), &Costs::new());
+        let apply = model.menu.iter().find(|item| item.label == "Apply changes").unwrap().clone();
+        (model.text, apply.visible, apply.choice)
+    };
+    let wish = Some(Choice::Wish(Command::Reload));
+    assert_eq!(shown(&snapshot), ("1 of 1 healthy".to_owned(), false, wish.clone()));
+    let waits =
+        Waiting { services: vec![id("web"), id("new")], frame: false, text: "removed web; added new".to_owned() };
+    snapshot.waiting = Some(Arc::new(waits));
+    assert_eq!(shown(&snapshot), ("1 of 1 healthy\nchanges of 2 services wait".to_owned(), true, wish));
+}
+
+#[test]
 fn foreign_text_is_bounded_and_steers_nothing() {
     let mut wild =
         view("wild_one", "wi\u{1b}[31mld_<b>\u{202e}&\nline", ProcessState::Failed, HealthState::Stopped, Light::Red);
@@ -114,7 +131,7 @@ fn the_state_is_one_word_for_process_and_health() {
             }
             let model =
                 TrayModel::of(&picture(vec![view("s", "S", process, health, Light::Gray)]), &places(), &Costs::new());
-            writeln!(words, "{:>9} {:>9}  {}", process.as_str(), health.as_str(), model.menu[3].label).unwrap();
+            writeln!(words, "{:>9} {:>9}  {}", process.as_str(), health.as_str(), model.menu[4].label).unwrap();
         }
     }
     insta::assert_snapshot!(words);
@@ -130,6 +147,7 @@ fn the_same_set_of_services_keeps_its_places_whatever_happens_to_it() {
     let mut later = picture(vec![failed]);
     later.problems = vec![Problem::error(&Place { file: "x.json".into(), line: 1, column: 1 }, "broken")].into();
     later.notifications_paused = true;
+    later.waiting = Some(Arc::new(Waiting { services: vec![id("a")], frame: false, text: String::new() }));
     let model = |snapshot: &Snapshot| TrayModel::of(snapshot, &places(), &Costs::new());
     let (now, later) = (model(&picture(vec![running.clone()])), model(&later));
     assert!(now.is_same_set(&later) && now.is_same_shape(&later));

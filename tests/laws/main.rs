@@ -12,6 +12,7 @@ mod plan;
 mod quiet;
 mod stories;
 mod touched;
+mod waiting;
 mod world;
 
 use std::collections::BTreeMap;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use pilotlight::domain::{
     Command, Does, Event, Exit, Forecast, FoundRun, Light, Planned, ProcessState, Proposal, RunId, RunIds, Selection,
-    ServiceId, Supervisor,
+    ServiceId, Severity, Supervisor,
 };
 use proptest::prelude::*;
 
@@ -20,7 +20,8 @@ fn second(count: u64) -> Duration {
     Duration::from_secs(count)
 }
 
-fn forecast(world: &mut World) -> Forecast {
+/// What is planned for what is on disk.
+pub fn forecast(world: &mut World) -> Forecast {
     let reading = world.on_disk("a plan".to_owned(), 0);
     let accepted = world.command(Command::Plan(Proposal(Arc::new(reading)))).expect("a plan can be asked for");
     accepted.forecast.expect("it was asked for")
@@ -255,7 +256,7 @@ fn each_generation_tells_what_it_does_and_by_which_fields() {
 
 /// What is changed of one file.
 #[derive(Clone, Debug)]
-enum Edit {
+pub enum Edit {
     Respawn,
     Describe,
     Remove,
@@ -265,12 +266,13 @@ enum Edit {
     Join,
 }
 
-fn edit() -> impl Strategy<Value = (usize, Edit)> {
+pub fn edit() -> impl Strategy<Value = (usize, Edit)> {
     let edits = [Edit::Respawn, Edit::Describe, Edit::Remove, Edit::Disable, Edit::Break, Edit::Blank, Edit::Join];
     (0..SERVICES.len(), prop::sample::select(edits.to_vec()))
 }
 
-fn apply(play: &mut Play, at: usize, edit: &Edit) {
+/// Makes the change on disk, without telling anybody.
+pub fn apply(play: &mut Play, at: usize, edit: &Edit) {
     let name = file(at);
     let text = match edit {
         Edit::Remove => return drop(play.world.disk.remove(&name)),
@@ -304,20 +306,33 @@ proptest! {
     fn what_is_told_is_what_happens(
         ops in prop::collection::vec(op(), 0..30),
         edits in prop::collection::vec(edit(), 1..4),
+        waits in any::<bool>(),
     ) {
         let mut play = Play::new();
         for op in &ops {
             play.play(op);
         }
         play.mend();
+        if waits {
+            play.world.write("services.json", r#"{"agent": {"reload": "manual"}}"#);
+            play.world.pass(second(5));
+        }
         for (at, edit) in &edits {
             apply(&mut play, *at, edit);
         }
         let before = (play.world.snapshot().services.clone(), play.world.spawns.clone());
-        let plan = forecast(&mut play.world);
+        let mut plan = forecast(&mut play.world);
         prop_assert_eq!(&before, &(play.world.snapshot().services.clone(), play.world.spawns.clone()), "a plan does nothing");
         let ((_, spawns), pids) = (before, crate::pids(&play.world));
         play.world.touch("as planned");
+        if waits {
+            play.world.pass(second(5));
+            prop_assert_eq!(&spawns, &play.world.spawns, "nothing happens of itself");
+            let planned = std::mem::replace(&mut plan, forecast(&mut play.world)).services;
+            let is_valid = plan.problems.iter().all(|problem| problem.severity != Severity::Error);
+            prop_assert!(!is_valid || planned == plan.services, "what waits is planned like what is new: {planned:?}");
+            play.world.wish(Command::Reload);
+        }
         play.world.pass(second(120));
         for Planned { id, does, text, .. } in &plan.services {
             let begun = |spawns: &BTreeMap<_, _>| spawns.get(id).copied().unwrap_or(0_u32);

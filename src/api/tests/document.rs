@@ -1,6 +1,7 @@
 //! The OpenAPI document says what the router does, no more and no less.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
@@ -69,6 +70,11 @@ fn picture() -> Snapshot {
         problems: [domain::Problem::error(&place, "unknown type")].into(),
         basis: basis("shop"),
         groups: [group].into(),
+        waiting: Some(Arc::new(domain::Waiting {
+            services: vec![crate::domain::sample::id("web")],
+            frame: true,
+            text: "removed web".to_owned(),
+        })),
         ..snapshot(
             vec![
                 define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),

@@ -1,11 +1,14 @@
 //! Wishes and waiting.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 
 use super::{World, accepted, eventually};
 use crate::domain::sample::{foreign, healthy, id, running, snapshot, stopped, wanted};
 use crate::domain::{
     Accepted, Command, Goal, HealthState, Light, ProcessId, ProcessState, Refusal, Selection, ServiceView, Shutdown,
+    Snapshot, Waiting,
 };
 use crate::engine::Request;
 
@@ -139,11 +142,23 @@ async fn no_such_service_is_404_with_the_name_that_may_be_meant() {
 }
 
 #[tokio::test]
+async fn a_service_that_waits_to_be_applied_is_none_yet_and_it_is_said_how_it_becomes_one() {
+    let waits = Waiting { services: vec![id("hello")], frame: false, text: "added hello".to_owned() };
+    let mut world = World::new(Snapshot { waiting: Some(Arc::new(waits)), ..snapshot(vec![healthy("hallo", 7)]) });
+    let answer = world.post("/v1/start", r#"{"ids": ["hello"]}"#);
+    assert_eq!(world.answer(Ok(Accepted::default())).await, Command::Read);
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["kind"]), (404, &json!("no_such_service")));
+    assert_eq!(body["error"], "there is no service \"hello\" yet");
+    assert_eq!(body["hint"], "it is among the changes that wait: `pilotlight reload` applies them");
+}
+
+#[tokio::test]
 async fn a_service_that_was_dropped_in_a_moment_ago_is_looked_for_in_the_sources() {
     let mut world = World::new(snapshot(vec![]));
     let answer = world.post("/v1/wait", r#"{"ids": ["hello"]}"#);
     let Request { command, reply } = world.commands.recv().await.unwrap();
-    assert_eq!(command, Command::Reload);
+    assert_eq!(command, Command::Read, "nothing that waits is applied by it");
     world.publish(snapshot(vec![healthy("hello", 7)]));
     reply.send(Ok(Accepted::default())).unwrap();
     let (status, body) = answer.await.unwrap();

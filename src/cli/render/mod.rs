@@ -23,7 +23,7 @@ pub use plan::render_plan;
 pub(super) use problems::problem_lines;
 pub use problems::render_check;
 pub use ps::render_ps;
-pub use screen::{Change, render_change, render_light, render_problem};
+pub use screen::{Change, render_change, render_light, render_problem, render_waiting};
 pub use status::render_status;
 pub use why::render_why;
 

@@ -39,6 +39,12 @@ pub fn render_light(light: Light, summary: &str, problems: &[Problem], look: &Lo
     format!("{} {}\n", paint(DIM, &time(look.now, look)), paint(colour(light).bold(), &text))
 }
 
+/// A line for changes that wait: `14:03:20 changes wait for …: added worker`.
+pub fn render_waiting(text: &str, look: &Look) -> String {
+    let text = plain_line(&format!("changes wait for `pilotlight reload`: {text}"), MAX_REASON);
+    format!("{} {text}\n", paint(DIM, &time(look.now, look)))
+}
+
 /// A problem as `check` shows it.
 pub fn render_problem(problem: &Problem) -> String {
     problem_lines(problem)

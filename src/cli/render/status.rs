@@ -17,6 +17,9 @@ use crate::wire::{Mode, Problem, Service, Status};
 /// Columns are left out, the least important first, until the rest fits; a reason is cut, an id never.
 pub fn render_status(status: &Status, look: &Look) -> String {
     let mut out = headline(status, look);
+    if let Some(waiting) = &status.waiting {
+        let _ = writeln!(out, "Changes of {} wait: `pilotlight reload` applies them", waiting.touches());
+    }
     if status.services.is_empty() {
         let folder = Path::new(&status.agent.config).with_file_name("services.d");
         let folder = folder.display().to_string();

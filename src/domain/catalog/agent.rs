@@ -1,6 +1,6 @@
 //! The top-level key `agent` of the main file.
 
-use super::fields::{Fields, present, text, unsupported};
+use super::fields::{Fields, text};
 use super::report::{Report, quoted};
 use crate::domain::{AgentSettings, Node, Problem, QuietHours};
 
@@ -13,9 +13,6 @@ pub(super) fn read(node: &Node, was: &AgentSettings, report: &mut Report) -> Age
         None => unset.applies_changes,
         Some(_) => fields.choice("reload", &[("auto", true), ("manual", false)], report).unwrap_or(was.applies_changes),
     };
-    if !applies_changes && let Some(reload) = present(node, "reload") {
-        unsupported(&reload.place, "agent.reload: manual", report);
-    }
     fields.unsupported(&[("dashboard", "agent.dashboard")], report);
     let (notifications, quiet_hours) = match fields.take("notifications") {
         None => (unset.notifications, unset.quiet_hours),

@@ -20,6 +20,7 @@ pub struct Ledger {
     standings: Standings,
     surroundings: HeldSurroundings,
     resolver: Resolver,
+    /// What was settled last, unless that was not taken into use.
     in_use: Arc<InUse>,
     /// What is wrong with the latest reading itself.
     problems: Vec<Problem>,
@@ -27,7 +28,7 @@ pub struct Ledger {
     settled: Moment,
 }
 
-/// What is in use after a reading or a deadline.
+/// What is to be used after a reading or a deadline.
 #[derive(Clone, Debug, Default)]
 pub struct Settled {
     /// The catalog and what is wrong.
@@ -54,7 +55,7 @@ impl Ledger {
         deadlines.into_iter().flatten().min()
     }
 
-    /// What is in use now. The catalog equals the one before if nothing has changed in meaning.
+    /// What is to be used now. The catalog equals the one before if nothing has changed in meaning.
     pub fn settle(&mut self, now: Moment) -> Settled {
         self.settled = now;
         if !self.has_read {
@@ -71,6 +72,11 @@ impl Ledger {
         resolution.problems = findings::arranged(resolution.problems, &chosen.files);
         let basis = Basis { files: chosen.files, surroundings, in_use: Arc::clone(&self.in_use) };
         Settled { resolution, unsettled, basis: Arc::new(basis) }
+    }
+
+    /// What was settled last is not taken into use: what is to be judged next is judged against `in_use`, as before.
+    pub fn go_on_with(&mut self, in_use: &Arc<InUse>) {
+        self.in_use = Arc::clone(in_use);
     }
 }
 

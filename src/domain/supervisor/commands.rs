@@ -25,9 +25,9 @@ impl Supervisor {
             Command::Stop(selection) => self.stop(&selection),
             Command::Restart(selection) => self.restart(&selection),
             Command::Reset(selection) => self.reset(&selection),
-            Command::Reload => {
+            Command::Read | Command::Reload => {
                 self.read_sources("asked to".to_owned());
-                self.reads.waiting.push((self.reads.ordered, ticket));
+                self.reads.await_next(ticket, command == Command::Reload);
                 return None;
             }
             Command::Adopt { id, stranger } => {
@@ -82,6 +82,7 @@ impl Supervisor {
             }
         }
         self.pass_over(selection, &mut accepted);
+        self.tell_what_waits(&ids, &mut accepted);
         self.save_intent();
         Ok(accepted)
     }
@@ -137,6 +138,7 @@ impl Supervisor {
             self.notices.asked(id);
         }
         self.pass_over(selection, &mut accepted);
+        self.tell_what_waits(&ids, &mut accepted);
         self.save_intent();
         Ok(accepted)
     }

@@ -17,7 +17,8 @@ use crate::domain::{Does, Forecast, Kind, Moment, Planned, ServiceId};
 const OF_THE_START: [&str; 1] = ["before_start"];
 
 impl Supervisor {
-    /// What would come of it if the sources were as `reading` says, and stayed so. Nothing of it is done.
+    /// What would come of it if the sources were as `reading` says, and stayed so, and were taken into use. Nothing of
+    /// it is done.
     ///
     /// It tells what holds when everything has had its time. Until a file that is gone counts as removed, something may
     /// still start that needs what it defined.
@@ -26,10 +27,10 @@ impl Supervisor {
     pub fn forecast(&self, now: Moment, reading: Reading) -> Forecast {
         let mut tried = self.clone();
         tried.ledger.take(now, reading);
-        tried.settle(now, "a plan");
+        tried.settle_and_apply(now, "a plan");
         // What is broken or gone counts as if it stayed so.
         while let Some(deadline) = tried.ledger.next_deadline() {
-            tried.settle(deadline, "a plan");
+            tried.settle_and_apply(deadline, "a plan");
         }
         let is_first = self.generation == 0;
         let (before, after) = (self.verdicts(&self.fleet, now), tried.verdicts(&tried.fleet, now));

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::Supervisor;
 use super::phase::{Input, Phase, Sequel};
 use super::unit::{Orders, Unit};
+use crate::domain::catalog::Settled;
 use crate::domain::diff::CatalogDiff;
 use crate::domain::{
     Does, Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, Spared, StopTree,
@@ -16,16 +17,10 @@ use crate::domain::{
 const STRAY_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Supervisor {
-    /// Takes what the ledger holds good now into use; a difference in meaning makes a new generation.
-    pub(super) fn settle(&mut self, now: Moment, cause: &str) {
-        let settled = self.ledger.settle(now);
+    /// Takes into use what the ledger holds good; `diff`, if it is not empty, makes a new generation.
+    pub(super) fn take_into_use(&mut self, now: Moment, settled: Settled, diff: CatalogDiff, cause: &str) {
         let catalog = settled.resolution.catalog;
         self.basis = settled.basis;
-        if *self.problems != *settled.resolution.problems {
-            self.problems = settled.resolution.problems.into();
-            self.replan = true;
-        }
-        let diff = CatalogDiff::between(&self.catalog, &catalog);
         // Whether there is anything that relations between units may have changed by.
         let mut is_moved = false;
         for (at, (id, service)) in catalog.services.iter().enumerate() {

@@ -26,6 +26,7 @@ mod touched;
 mod unit;
 mod verdict;
 mod view;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -40,10 +41,11 @@ use self::phase::{CommandFact, Input, Phase};
 use self::plan::{Plan, Question, is_beyond_us};
 use self::touched::{Follows, Touched};
 use self::unit::Orders;
+use self::waiting::{Held, Reads};
 use super::catalog::{Basis, Ledger};
 use super::{
-    Accepted, Catalog, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId, RunIds,
-    ServiceId, ServiceView, Severity, Shutdown, Snapshot,
+    Catalog, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId, RunIds, ServiceId,
+    ServiceView, Severity, Shutdown, Snapshot,
 };
 
 /// Everything that is known, and what follows from it.
@@ -53,6 +55,8 @@ pub struct Supervisor {
     ledger: Ledger,
     catalog: Catalog,
     generation: u64,
+    /// What waits to be taken into use.
+    held: Option<Held>,
     problems: Arc<[Problem]>,
     basis: Arc<Basis>,
     /// Whose log can't be kept within its bounds, and why.
@@ -93,6 +97,7 @@ impl Supervisor {
             ledger: Ledger::default(),
             catalog: Catalog::default(),
             generation: 0,
+            held: None,
             problems: Arc::new([]),
             basis: Arc::default(),
             troubles: BTreeMap::new(),
@@ -211,7 +216,7 @@ impl Supervisor {
             }
         }
         self.refresh(now);
-        self.answer_reloads();
+        self.answer_readers();
         self.conclude();
         std::mem::take(&mut self.effects)
     }
@@ -229,20 +234,6 @@ impl Supervisor {
     /// The present picture; its revision rises with each new one.
     pub fn snapshot(&self) -> &Arc<Snapshot> {
         &self.snapshot
-    }
-
-    fn read_sources(&mut self, cause: String) {
-        self.reads.ordered += 1;
-        self.effects.push(Effect::ReadSources { cause, order: self.reads.ordered });
-    }
-
-    /// Whoever has asked to reload is answered once all sources have been read since, and each is judged.
-    fn answer_reloads(&mut self) {
-        let is_judged = self.ledger.next_deadline().is_none() || self.closing.is_some();
-        let answered = self.reads.answered;
-        let is_due = |order: u64| (order <= answered && is_judged) || self.closing.is_some();
-        let due = self.reads.waiting.extract_if(.., |(order, _)| is_due(*order));
-        self.effects.extend(due.map(|(_, ticket)| Effect::Answer { ticket, answer: Ok(Accepted::default()) }));
     }
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
@@ -408,6 +399,7 @@ impl Supervisor {
             },
             services: services.into(),
             basis: Arc::clone(&self.basis),
+            waiting: self.held.as_ref().map(|held| Arc::clone(&held.waiting)),
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
         }
@@ -457,15 +449,6 @@ impl Supervisor {
         let generation = self.generation;
         self.effects.push(Effect::Record(Occurrence { kind, generation, service: None, run: None, text }));
     }
-}
-
-/// Orders to read the sources, by their numbers.
-#[derive(Clone, Debug, Default)]
-struct Reads {
-    ordered: u64,
-    answered: u64,
-    /// The tickets of those who wait for a reading, with the order that is meant.
-    waiting: Vec<(u64, u64)>,
 }
 
 /// When which unit has something to do by itself.

@@ -77,6 +77,31 @@ fn a_click_on_a_service_begins_or_ends_its_process_and_is_remembered() {
 }
 
 #[test]
+fn apply_changes_applies_what_waits() {
+    on_a_desktop(async |desktop| {
+        let (_bus, host) = panel(&desktop).await;
+        let mut service = idle("Idle");
+        service["auto_start"] = json!(true);
+        let mut user = User::new();
+        user.desk().save("services.json", r#"{"agent": {"reload": "manual"}}"#);
+        user.drop_in("idle", &service);
+        user.start_agent(&["run", "--tray"]).await;
+        let item = host.item().await;
+        let before = user.process_of("idle").await;
+        assert_eq!(item.find("Apply changes").await, None);
+
+        service["command"] = json!(["sleep", "200000"]);
+        user.drop_in("idle", &service);
+        item.entry("Apply changes").await;
+        assert_eq!(user.process_of("idle").await, before);
+        item.choose("Apply changes").await;
+        eventually("the process to end", async || (!is_alive(before)).then_some(())).await;
+        assert_ne!(user.process_of("idle").await, before);
+        eventually("the entry to go", async || item.find("Apply changes").await.is_none().then_some(())).await;
+    });
+}
+
+#[test]
 fn quit_ends_the_services_and_quit_keep_services_leaves_them_to_the_next_agent() {
     on_a_desktop(async |desktop| {
         let (_bus, host) = panel(&desktop).await;
