@@ -114,7 +114,7 @@ impl Agent<'_> {
         let runs = processes
             .find_runs()
             .map_err(|error| format!("failed to look for services that an earlier agent has left: {error}"))?;
-        let ends = processes.find_ends(&runs);
+        let (ends, spared) = (processes.find_ends(&runs), processes.find_spared());
         let (store, Kept { intent, remark }) = DiskStore::open(dir.clone(), clock);
         remark.iter().for_each(|remark| tracing::warn!("{remark}"));
         let store = ToldStore::new(store);
@@ -138,9 +138,10 @@ impl Agent<'_> {
             notifier: Box::new(DesktopNotifier::start(handle.clone(), open_log(opener.clone(), &dir))),
         };
         power::tell_resumes(inbox.clone());
-        for event in
-            [Event::Found { runs, ends, intent }, Event::SourcesTouched { cause: "the agent has begun".to_owned() }]
-        {
+        for event in [
+            Event::Found { runs, ends, spared, intent },
+            Event::SourcesTouched { cause: "the agent has begun".to_owned() },
+        ] {
             // The engine holds the other end.
             let _ = inbox.send(event);
         }

@@ -10,7 +10,7 @@ use super::record::{self, RunRecord};
 use super::spared;
 use super::stat::{self, Identity};
 use super::tree::{Process, Scan};
-use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId};
+use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId, Spared};
 use crate::engine::{Clock, StateDir};
 
 /// A living run.
@@ -101,6 +101,19 @@ pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
     scan.others()
         .filter_map(|process| process.marker.as_ref())
         .any(|marker| marker.run.as_str() == run && marker.is_of(dir.root().as_os_str()))
+}
+
+/// The living processes that carry the marker of `dir` and one of these `runs`, by their services.
+pub(super) fn left_by(dir: &StateDir, scan: &Scan, runs: &BTreeSet<String>) -> Vec<(ServiceId, Vec<Spared>)> {
+    let mut left: BTreeMap<ServiceId, Vec<Identity>> = BTreeMap::new();
+    for (_, processes) in marked(dir, scan).into_iter().filter(|(run, _)| runs.contains(run)) {
+        for process in processes {
+            if let Some(marker) = &process.marker {
+                left.entry(marker.service.clone()).or_default().push(process.stat.identity);
+            }
+        }
+    }
+    left.into_iter().map(|(id, processes)| (id, spared::describe(&processes))).collect()
 }
 
 /// The processes with the marker of `dir`, by run, the oldest first.

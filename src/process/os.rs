@@ -16,7 +16,7 @@ use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, Part, RunId, Signal, SpawnOrder, StopTree, TakeOrder};
+use crate::domain::{FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, Spared, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -83,6 +83,22 @@ impl OsProcesses {
     pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
         let services = record::services(&self.ground.dir);
         record::ends(adopt::records(&self.ground.dir, &services, &self.boot_id), runs)
+    }
+
+    /// What runs that are over have left, as far as it lives; to be asked after [`Self::find_runs`]. Blocks for some
+    /// milliseconds if there is anything.
+    pub fn find_spared(&self) -> Vec<(ServiceId, Vec<Spared>)> {
+        let runs = spared::remembered(&self.ground.dir, &record::services(&self.ground.dir));
+        if runs.is_empty() {
+            return Vec::new();
+        }
+        match Scan::take(0) {
+            Ok(scan) => adopt::left_by(&self.ground.dir, &scan, &runs),
+            Err(error) => {
+                tracing::warn!("what earlier runs have left could not be looked for: {error}");
+                Vec::new()
+            }
+        }
     }
 
     fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
