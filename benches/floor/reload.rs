@@ -43,8 +43,10 @@ struct World {
 impl World {
     fn of(count: usize) -> Self {
         let mut supervisor = Supervisor::new(RunIds::new("bench"));
-        supervisor
-            .handle(Moment::default(), Event::Found { runs: Vec::new(), ends: Vec::new(), intent: Intent::new() });
+        supervisor.handle(
+            Moment::default(),
+            Event::Found { runs: Vec::new(), ends: Vec::new(), spared: Vec::new(), intent: Intent::new() },
+        );
         let environment = std::env::vars().collect();
         let surroundings = Surroundings { root: PathBuf::from("/srv/project"), environment, ..Surroundings::default() };
         Self {

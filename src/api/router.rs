@@ -57,6 +57,7 @@ pub(super) fn routes() -> Vec<Route> {
         look("/v1/why/{id}", get(show::why)),
         look("/v1/why/{id}/config", get(show::config)),
         look("/v1/graph", get(show::graph)),
+        look("/v1/critical", get(show::critical)),
         look("/v1/events", get(events::events)),
         wish("/v1/start", post(ask::start)),
         wish("/v1/stop", post(ask::stop)),

@@ -1,4 +1,4 @@
-//! Answers that only look: status, ps, why (with the configuration), graph.
+//! Answers that only look: status, ps, why (with the configuration), graph, what the last start took.
 
 use std::io;
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use super::failure::internal;
 use super::known::find;
 use crate::domain::catalog::Basis;
 use crate::domain::{Kind, ServiceView, Snapshot, secrets};
-use crate::wire::{Config, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
+use crate::wire::{Config, Critical, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
@@ -107,6 +107,14 @@ pub async fn config(State(backstage): State<Backstage>, Path(id): Path<String>) 
 /// `GET /v1/graph`.
 pub async fn graph(State(backstage): State<Backstage>) -> Json<Graph> {
     Json(Graph::of(&backstage.engine.snapshot()))
+}
+
+/// `GET /v1/critical`.
+pub async fn critical(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Critical>, Failure> {
+    let which = query::<Which>(&uri)?;
+    let (views, snapshot) = chosen(&backstage, &which).await?;
+    let ids = if which.ids.is_empty() { Vec::new() } else { views.iter().map(|view| view.id.clone()).collect() };
+    Ok(Json(Critical::of(&snapshot, &ids, &backstage.engine.clock())))
 }
 
 /// Runs what may block on a thread of its own.

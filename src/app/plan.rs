@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::agent::uptime;
+use super::platform::uptime;
 use super::project::Project;
 use crate::api::Proposals;
 use crate::cli::{self, Control, Exit, Global, Plan, refuse};
@@ -33,7 +33,7 @@ pub(super) fn plan(project: &Project, global: &Global, plan: &Plan) -> Exit {
         // The supervisor is what an agent would be; it is asked once, and does nothing.
         let mut supervisor = Supervisor::new(RunIds::new("plan"));
         let intent = state::peek_intent(&dir);
-        supervisor.handle(clock.now(), Event::Found { runs, ends, intent });
+        supervisor.handle(clock.now(), Event::Found { runs, ends, spared: Vec::new(), intent });
         Ok::<Forecast, String>(supervisor.forecast(clock.now(), reading))
     })
 }

@@ -32,7 +32,14 @@ impl Invocation {
     /// # Errors
     /// If it can't be understood, or asks for help.
     pub fn of(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
-        Self::try_parse_from(spelled_out(words.into_iter().map(Into::into).collect()))
+        let parsed = Self::try_parse_from(spelled_out(words.into_iter().map(Into::into).collect()))?;
+        if let Some(Command::Ask(Ask::Graph { critical: true, format, .. })) = &parsed.command
+            && matches!(format, GraphFormat::Dot | GraphFormat::Mermaid)
+        {
+            let told = "what the last start took is told as text or as json";
+            return Err(crate::cli::command().error(clap::error::ErrorKind::ArgumentConflict, told));
+        }
+        Ok(parsed)
     }
 }
 
@@ -205,8 +212,14 @@ pub enum Ask {
     },
     /// Run an action of a service to its end, and show what it says
     RunAction(RunAction),
-    /// Show who needs whom
+    /// Show who needs whom, or what the last start took
     Graph {
+        /// With --critical: what led to these services [default: what determined the end of the whole start]
+        #[arg(requires = "critical")]
+        ids: Vec<String>,
+        /// What the last start took: the chain of services that held up each other
+        #[arg(long)]
+        critical: bool,
         /// How to draw it
         #[arg(long, value_enum, default_value_t = GraphFormat::Text)]
         format: GraphFormat,
@@ -480,6 +493,8 @@ mod tests {
             "ps",
             "graph --format mermaid",
             "graph --json",
+            "graph --critical",
+            "graph --critical api web --format json",
             "completions bash",
             "schema",
             "schema --json",
@@ -511,6 +526,8 @@ mod tests {
             "enable",
             "run --tray --headless",
             "graph --format json --json",
+            "graph api",
+            "graph --critical --format dot",
             "logs a --raw --json",
             "dashboard",
             "stat",

@@ -17,11 +17,14 @@ use super::exit::{Exit, Unmet};
 use super::logs::point_in_time;
 use super::offline::{show, to_json};
 use super::render::{
-    Look, problem_lines, render_config, render_event, render_graph, render_ps, render_status, render_why,
+    Look, problem_lines, render_config, render_critical, render_event, render_graph, render_ps, render_status,
+    render_why,
 };
 use crate::domain::Severity;
 use crate::open::{Program, Target};
-use crate::wire::{Config, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish};
+use crate::wire::{
+    Config, Critical, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish,
+};
 
 /// Where the agent is, and what belongs to it.
 #[derive(Clone, Debug)]
@@ -74,7 +77,12 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dy
             let why: Why = agent.get(&format!("/v1/why/{}", plain_id(id)?)).await?;
             print(out, *output, &why, |look| render_why(&why, look))
         }
-        Ask::Graph { format, json } => {
+        Ask::Graph { ids, critical: true, format, json } => {
+            let critical: Critical = agent.get(&with_ids("/v1/critical", ids)?).await?;
+            let output = Output { json: *json || *format == GraphFormat::Json };
+            print(out, output, &critical, |look| render_critical(&critical, !ids.is_empty(), look))
+        }
+        Ask::Graph { critical: false, format, json, .. } => {
             let graph: Graph = agent.get("/v1/graph").await?;
             show(out, &render_graph(&graph, if *json { GraphFormat::Json } else { *format }))?;
             Ok(Exit::Done)
@@ -156,8 +164,7 @@ fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
     let page =
         Target::page(url).ok_or_else(|| not_done(format!("{url} is no page: only http and https are opened")))?;
     let program = Program::find(std::env::var_os("PATH"));
-    let program =
-        program.ok_or_else(|| not_done("there is neither xdg-open nor gio on the PATH".to_owned()).hint(url))?;
+    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(url))?;
     program.open(&page).map_err(|error| not_done(error.to_string()))?;
     Ok(Exit::Done)
 }

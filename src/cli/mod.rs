@@ -10,8 +10,10 @@ mod exit;
 mod logs;
 mod offline;
 mod plan;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod render;
-mod unix;
 
 pub use args::{
     Adopt, Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, RunAction, Stop,
@@ -23,6 +25,6 @@ pub use logs::{LogForm, LogPrinter, logs};
 pub use offline::{COMPLETION_VARIABLE, check, command, completions, refuse, remark, schema};
 pub use plan::{plan, refuse_file};
 pub use render::{
-    Change, Look, render_change, render_check, render_config, render_event, render_graph, render_light, render_plan,
-    render_problem, render_ps, render_status, render_waiting, render_why,
+    Change, Look, render_change, render_check, render_config, render_critical, render_event, render_graph,
+    render_light, render_plan, render_problem, render_ps, render_status, render_waiting, render_why,
 };

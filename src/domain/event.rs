@@ -20,6 +20,8 @@ pub enum Event {
         runs: Vec<FoundRun>,
         /// The last runs of services of which nothing lives.
         ends: Vec<FoundEnd>,
+        /// What runs that are over have left, as far as it lives, by their services.
+        spared: Vec<(ServiceId, Vec<Spared>)>,
         /// What the user has switched on or off.
         intent: Intent,
     },

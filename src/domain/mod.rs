@@ -4,10 +4,12 @@
 
 pub mod aim;
 pub mod catalog;
+pub mod critical;
 pub mod diff;
 mod event;
 mod forecast;
 mod id;
+mod launch;
 mod moment;
 mod node;
 mod notice;
@@ -28,6 +30,7 @@ pub use event::{
 };
 pub use forecast::{Does, Forecast, Planned, Proposal};
 pub use id::{MAX_SERVICE_ID, Part, RunId, RunIds, ServiceId};
+pub use launch::{Launch, Wait};
 pub use moment::Moment;
 pub use node::{Entry, Node, Value};
 pub use notice::{Notice, NoticeKey, Urgency};

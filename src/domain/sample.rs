@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::domain::catalog::{Basis, Content, Role, SourceFile, Surroundings};
 use crate::domain::{
     Action, ActionState, Blocker, Check, Condition, Dependency, Display, EarlierRun, Entry, Exit, HealthState, Kind,
-    LastAction, LastExit, Light, Moment, Node, Place, PortHolder, Probe, ProcessId, ProcessState, RestartPolicy, RunId,
-    Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, Value, WantedBy,
+    LastAction, LastExit, Launch, Light, Moment, Node, Place, PortHolder, Probe, ProcessId, ProcessState,
+    RestartPolicy, RunId, Service, ServiceId, ServiceView, Snapshot, Spawn, StopPolicy, Value, Wait, WantedBy,
 };
 
 /// The moment that all samples take for now.
@@ -107,6 +107,7 @@ pub fn stopped(name: &str) -> ServiceView {
         spared: Vec::new(),
         counted: true,
         foreign: None,
+        launch: None,
         last_action: None,
     }
 }
@@ -176,6 +177,17 @@ pub fn needs(view: ServiceView, needed: &str) -> ServiceView {
     define(view, |service| {
         service.depends_on.push(Dependency { id: id(needed), condition: Condition::Healthy, restart: false });
     })
+}
+
+/// A page that waits for a database, and how both were started.
+pub fn started() -> Vec<ServiceView> {
+    let at = |seconds| Some(NOW - Duration::from_secs(seconds));
+    let begun = Launch { free: at(9), tries: 1, tried: at(9), ..Launch::asked(NOW - Duration::from_secs(9)) };
+    let db = Launch { spawned: at(9), ready: at(4), ..begun.clone() };
+    let wait = Wait { id: id("store"), condition: Some(Condition::Healthy), until: at(4) };
+    let page = Launch { waits: vec![wait], free: at(4), tried: at(4), spawned: at(4), ready: at(1), ..begun };
+    let with = |view: ServiceView, launch| ServiceView { launch: Some(Arc::new(launch)), ..view };
+    vec![with(needs(healthy("page", 8), "store"), page), with(healthy("store", 7), db)]
 }
 
 /// `view` with a changed definition.

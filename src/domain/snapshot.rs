@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::catalog::Basis;
 use super::id::{RunId, ServiceId};
+use super::launch::Launch;
 use super::moment::Moment;
 use super::problem::Problem;
 use super::run::{Exit, PortHolder, Spared};
@@ -129,8 +130,10 @@ pub struct ServiceView {
     pub blocked_by: Vec<Blocker>,
     /// When it is tried again.
     pub next_try: Option<Moment>,
-    /// What its last run left when it ended.
+    /// What its last run left when it ended; from an earlier agent, what is left of all.
     pub spared: Vec<Spared>,
+    /// How its last start went; `None` if this agent has not started it.
+    pub launch: Option<Arc<Launch>>,
     /// Whether faces offer a switch for it and counts include it.
     pub counted: bool,
     /// Who has its port instead, while `process` is [`ProcessState::Foreign`].

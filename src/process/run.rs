@@ -218,7 +218,8 @@ impl Run {
     /// The living main process, if all of its group may be signalled at once.
     fn group_leader(&self) -> Option<&Pinned> {
         let main = self.main.as_ref().filter(|main| !main.has_ended() && !self.is_stranger);
-        main.filter(|main| !holds_us(main.identity().pid))
+        // A session of its own was begun by it alone, and nobody can join one.
+        main.filter(|main| self.is_ours || !holds_us(main.identity().pid))
     }
 
     async fn kill_all(&self, ground: &Ground) {

@@ -6,6 +6,7 @@
 mod ask;
 mod check;
 mod config;
+mod critical;
 mod event;
 mod graph;
 mod logs;
@@ -20,6 +21,7 @@ pub use ask::{
 };
 pub use check::Check;
 pub use config::{Config, ConfigValue};
+pub use critical::{Chain, Critical, Link, Spent, Started, Unstarted, WaitedFor};
 pub use event::Event;
 pub use graph::{Edge, EdgeKind, Graph, GraphNode};
 pub use logs::LogLine;

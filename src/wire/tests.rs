@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::sample::{NOW, define, exited, healthy, id, needs, snapshot, stopped, waiting, wanted};
+use crate::domain::sample::{NOW, define, exited, healthy, id, needs, snapshot, started, stopped, waiting, wanted};
 use crate::domain::{self, Exit, Light, Place, ProcessState, Snapshot};
 use crate::engine::Clock;
 
@@ -321,6 +321,7 @@ fn what_is_written_can_be_read_back() {
     round(Status::of(&picture, &clock(), &facts(), &Samples::new()));
     round(Why::of(picture.service("api").unwrap(), &picture, &clock(), Some(vec!["x".to_owned()]), (&[], None)));
     round(Graph::of(&picture));
+    round(Critical::of(&snapshot(started()), &[], &clock()));
     round(Ps::of(&[id("api")], &Samples::new()));
     round(Check::of(&picture.problems, &[id("api")]));
     round(Failure::new(FailureKind::NotReached, "x").hint("y"));

@@ -54,7 +54,7 @@ pub struct Why {
     pub checkout: Option<Checkout>,
     /// When it is tried again.
     pub next_try: Option<Timestamp>,
-    /// What its last run left running when it ended, as far as this agent has seen it.
+    /// What its last run left running when it ended; of what this agent has not seen itself, all that still runs.
     #[serde(default)]
     pub spared: Vec<Spared>,
     /// Who has its port instead, while `process` is `foreign`.

@@ -3,6 +3,7 @@
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serializer};
 
+use crate::domain::critical::Progress;
 use crate::domain::{Does, HealthState, Light, ProcessState, Severity};
 
 /// An enum whose every value has a word.
@@ -44,6 +45,14 @@ impl Word for ProcessState {
 impl Word for HealthState {
     const ALL: &'static [Self] =
         &[Self::Stopped, Self::Starting, Self::Healthy, Self::Degraded, Self::Unhealthy, Self::Unknown];
+
+    fn word(self) -> &'static str {
+        self.as_str()
+    }
+}
+
+impl Word for Progress {
+    const ALL: &'static [Self] = &Self::ALL;
 
     fn word(self) -> &'static str {
         self.as_str()

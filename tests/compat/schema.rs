@@ -4,13 +4,13 @@ use std::path::{Path, PathBuf};
 
 use jsonschema::Validator;
 use pilotlight::domain::Severity;
-use pilotlight::domain::catalog::SCHEMA;
+use pilotlight::domain::catalog::{Role, SCHEMA};
 use serde_json::{Value, json};
 
 use super::mistakes::WRONG_VALUES;
 use super::policies::WRONG_POLICIES;
 use super::real;
-use super::sources::{main_file, resolved};
+use super::sources::{main_file, resolved, source};
 
 fn schema() -> Value {
     serde_json::from_str(SCHEMA).unwrap()
@@ -124,6 +124,69 @@ fn every_mistake_that_a_schema_can_tell_is_one_to_it_as_well() {
         }
     }
     assert_eq!(differs, [""; 0]);
+}
+
+#[test]
+fn of_the_manifest_of_a_package_it_judges_the_service_alone() {
+    let validator = validator();
+    let service = r#"{"id": "x", "command": "x"}"#;
+    let wrong = r#"{"id": "x", "command": 7}"#;
+    let (mut differs, mut wrong_ones) = (Vec::new(), 0);
+    for mark in [
+        r#""scripts": {"dev": "x"}"#,
+        r#""private": true"#,
+        r#""dependencies": {"react": "1"}"#,
+        r#""devDependencies": {}"#,
+        r#""peerDependencies": {}"#,
+        r#""workspaces": ["apps/*"]"#,
+        r#""packageManager": "pnpm@9""#,
+        r#""exports": "./x.js""#,
+    ] {
+        for rest in [
+            r#""name": "x""#.to_owned(),
+            r#""name": "x", "service": "no", "types": "x.d.ts", "overrides": {"react": "2"}"#.to_owned(),
+            r#""service": 7, "icon": 7, "type": "module", "files": [], "env": {}"#.to_owned(),
+            r#""service": {}, "services": "no", "include": 7"#.to_owned(),
+            r#""service": ["x"], "service_groups": 7"#.to_owned(),
+            r#""service": null, "pixsim": null"#.to_owned(),
+            r#""pixsim": 7, "service": "no""#.to_owned(),
+            r#""pixsim": {"service": null}, "service": true"#.to_owned(),
+            format!(r#""pixsim": {{"service": {service}}}, "service": "no""#),
+            format!(r#""service": {service}"#),
+            format!(r#""pixsim": {{"build": true}}, "service": {service}"#),
+            format!(r#""service": {wrong}"#),
+            format!(r#""pixsim": {{"build": true}}, "service": {wrong}"#),
+            format!(r#""pixsim": null, "service": {wrong}"#),
+            format!(r#""pixsim": {{"service": {wrong}}}"#),
+            format!(r#""pixsim": {{"service": {service}}}, "service": {wrong}"#),
+            r#""pixsim": {"service": 7}"#.to_owned(),
+            r#""pixsim": {"service": "no"}, "service": "no""#.to_owned(),
+        ] {
+            let text = format!("{{{rest}, {mark}}}");
+            let file = source(Role::Include, "apps/x/package.json", &text);
+            let is_wrong = resolved(&[file]).problems.iter().any(|it| it.severity == Severity::Error);
+            let is_invalid = !validator.is_valid(&serde_json::from_str(&text).unwrap());
+            wrong_ones += usize::from(is_wrong);
+            if is_invalid != is_wrong {
+                differs.push(text);
+            }
+        }
+    }
+    assert_eq!(differs, [""; 0]);
+    assert_eq!(wrong_ones, 8 * 6);
+}
+
+#[test]
+fn what_is_no_manifest_of_a_package_is_not_taken_for_one_because_of_a_key() {
+    let validator = validator();
+    for text in [
+        r#"{"services": [{"id": "a", "command": 7}], "scripts": {}}"#,
+        r#"{"services": {"a": {"command": 7}}, "private": true}"#,
+        r#"{"backend_services": [7], "scripts": {}}"#,
+        r#"{"command": "a", "dependencies": {"a": "1"}}"#,
+    ] {
+        assert!(!validator.is_valid(&serde_json::from_str(text).unwrap()), "{text}");
+    }
 }
 
 #[test]

@@ -188,6 +188,7 @@ fn what_has_moved_to_a_session_of_its_own_is_left_and_listed() {
     desk.start_agent();
     desk.until_service("s", "process", "stopped");
     assert!(desk.pid("s").is_none() && is_alive(apart), "it is no run of the next agent");
+    assert_eq!(why(&desk)["spared"], json!([{"pid": apart, "command": "sleep 1000"}]), "who says what is left of it");
     desk.ok(&["start", "s"]);
     desk.ok(&["shutdown"]);
     assert_eq!(desk.wait_agent(), Some(0));

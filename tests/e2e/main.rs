@@ -5,6 +5,7 @@ mod adoption;
 mod bad_input;
 mod completions;
 mod crash_card;
+mod critical;
 mod desk;
 mod example;
 mod foreign;

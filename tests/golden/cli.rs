@@ -25,7 +25,7 @@ use crate::sample::{
 /// 2026-01-09 14:03:20 UTC, which is what all times are counted back from.
 const TODAY: i64 = 1_767_967_400;
 
-fn look(width: Option<usize>) -> Look {
+pub fn look(width: Option<usize>) -> Look {
     Look { width, now: Timestamp::from_second(TODAY).unwrap(), zone: TimeZone::UTC }
 }
 
@@ -185,7 +185,7 @@ fn busy() -> Snapshot {
     }
 }
 
-fn golden(name: &str, text: &str) {
+pub fn golden(name: &str, text: &str) {
     assert!(!plain(text).contains('\u{1b}'), "{name} steers the terminal");
     insta::with_settings!({ prepend_module_to_snapshot => false, omit_expression => true }, {
         insta::assert_snapshot!(name, plain(text));

@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod cli;
+mod critical;
 mod diagnostics;
 
 /// The same samples that the unit tests use.

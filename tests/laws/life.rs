@@ -483,6 +483,39 @@ fn what_was_left_is_no_run_for_the_next_start_nor_for_the_next_agent() {
 }
 
 #[test]
+fn what_was_left_is_known_to_the_next_agent_as_long_as_it_lives() {
+    let mut world = world(GROUP, apart());
+    world.pass(second(1));
+    let pid = world.pid("db").expect("it runs");
+    stop(&mut world);
+    world.pass(second(5));
+    let before = view(&world).spared;
+    assert_eq!(before.iter().map(|left| left.pid).collect::<Vec<_>>(), [pid + 10_000, pid + 10_001]);
+    world.kill_agent();
+    world.pass(second(5));
+    assert_eq!(view(&world).spared, before);
+    world.children.values_mut().for_each(|child| child.apart = 0);
+    world.kill_agent();
+    world.pass(second(5));
+    assert_eq!(view(&world).spared, []);
+}
+
+#[test]
+fn what_was_left_by_whom_no_source_defines_for_now_is_told_once_one_does() {
+    let mut world = world(GROUP, apart());
+    stop(&mut world);
+    world.pass(second(5));
+    let before = view(&world).spared;
+    assert_eq!(before.len(), 2);
+    world.remove(FILE);
+    world.kill_agent();
+    world.pass(second(5));
+    world.write(FILE, definition(GROUP));
+    world.pass(second(5));
+    assert_eq!(view(&world).spared, before);
+}
+
+#[test]
 fn an_agent_that_dies_during_a_stop_does_not_change_what_is_left() {
     let mut world = world(GROUP, Behaviour { leaves: 1, obeys: None, ..apart() });
     stop(&mut world);

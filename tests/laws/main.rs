@@ -4,6 +4,7 @@
 //! stories, and what must be true once the dust has settled.
 
 mod actions;
+mod critical;
 mod edges;
 mod foreign;
 mod life;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::{
-    Command, Does, Event, Exit, Forecast, FoundRun, Light, Planned, ProcessState, Proposal, RunId, RunIds, Selection,
-    ServiceId, Severity, Supervisor,
+    Command, Does, Event, Exit, Forecast, FoundRun, Light, Outcome, Planned, ProcessState, Proposal, RunId, RunIds,
+    Selection, ServiceId, Severity, Supervisor,
 };
 use proptest::prelude::*;
 
@@ -182,6 +182,48 @@ fn a_changed_definition_starts_anew_what_had_failed() {
 }
 
 #[test]
+fn a_live_change_that_ends_a_run_in_trouble_says_so() {
+    let with = |rest: &str| DB.replace("\"db\"", &format!(r#""db", {rest}"#));
+    let mut world = running();
+    world.behaviours.entry(id(0)).or_default().health = Outcome::Fail("answered 503".to_owned());
+    assert!(world.pass_until(second(60), |world| world.snapshot().light == Light::Red));
+    change(&mut world, "db", &with(r#""restart": {"on_unhealthy": true}"#));
+    let text = "takes effect in place: restart; restarts by that: unhealthy: answered 503";
+    assert_plan(&forecast(&mut world), "db", Does::Live, &["restart"], text);
+    let spawns = world.spawns[&id(0)];
+    change(&mut world, "db", &with(r#""restart": {"on_unhealthy": true, "policy": "never"}"#));
+    let text = "takes effect in place: restart; is stopped by that: unhealthy: answered 503";
+    assert_plan(&forecast(&mut world), "db", Does::Live, &["restart"], text);
+    change(&mut world, "db", &with(r#""restart": {"on_unhealthy": true}"#));
+    world.touch("db");
+    world.pass(second(1));
+    assert!(world.spawns[&id(0)] > spawns, "it does as it said");
+}
+
+#[test]
+fn a_limit_below_what_is_used_says_that_it_may_restart() {
+    let with = |limit: &str| DB.replace("\"db\"", &format!(r#""db", "limits": {{"memory": "{limit}"}}"#));
+    let mut world = running();
+    change(&mut world, "db", &with("2GB"));
+    world.memory.insert(id(0), 1_500_000_000);
+    assert_plan(&forecast(&mut world), "db", Does::Live, &["limits"], "takes effect in place: limits");
+    world.touch("db");
+    world.pass(second(11));
+    let spawns = world.spawns[&id(0)];
+    for (limit, more) in
+        [("1.6GB", ""), ("1GB", "; restarts by that if it stays so: uses 1.5 GB of memory, above its limit of 1 GB")]
+    {
+        change(&mut world, "db", &with(limit));
+        let text = format!("takes effect in place: limits{more}");
+        assert_plan(&forecast(&mut world), "db", Does::Live, &["limits"], &text);
+    }
+    assert_eq!(world.spawns[&id(0)], spawns);
+    world.touch("db");
+    world.pass(second(30));
+    assert!(world.spawns[&id(0)] > spawns, "it does as it said");
+}
+
+#[test]
 fn a_source_that_is_broken_keeps_what_is_in_use_and_one_that_is_blank_is_no_removal() {
     let mut world = running();
     change(&mut world, "db", "{\"command\": ");
@@ -212,7 +254,7 @@ fn with_no_agent_it_is_what_one_would_do_at_its_start() {
     let run = RunId::new("r-left").of_step();
     runs.push(FoundRun { id: ServiceId::new("left").unwrap(), run, pid: Some(7), spawn_hash: None, since: world.now });
     let mut supervisor = Supervisor::new(RunIds::new("plan"));
-    supervisor.handle(world.now, Event::Found { runs, ends, intent: world.intent.clone() });
+    supervisor.handle(world.now, Event::Found { runs, ends, spared: Vec::new(), intent: world.intent.clone() });
     let reading = world.on_disk("a plan".to_owned(), 0);
     let plan = supervisor.forecast(world.now, reading);
     assert_plan(&plan, "db", Does::None, &[], &format!("goes on as pid {pid}"));

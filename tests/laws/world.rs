@@ -111,7 +111,8 @@ impl World {
         let runs = self.machine.find_runs();
         let over = self.ends.values().filter(|end| runs.iter().all(|run| run.id != end.id));
         let ends = over.cloned().collect();
-        let found = Event::Found { runs, ends, intent: self.intent.clone() };
+        let (intent, spared) = (self.intent.clone(), self.machine.find_spared());
+        let found = Event::Found { runs, ends, spared, intent };
         self.supervisor.handle(self.machine.now, found);
         self.touch("begin");
     }

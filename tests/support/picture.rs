@@ -75,6 +75,7 @@ pub fn view(name: &str, shown: &str, process: ProcessState, health: HealthState,
         spared: Vec::new(),
         counted: true,
         foreign: None,
+        launch: None,
         last_action: None,
     }
 }

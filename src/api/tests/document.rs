@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::World;
 use crate::api::OPENAPI;
 use crate::api::router::routes;
-use crate::domain::sample::{NOW, acted, basis, define, exited, foreign, healthy, snapshot, waiting, wanted};
+use crate::domain::sample::{NOW, acted, basis, define, exited, foreign, healthy, snapshot, started, waiting, wanted};
 use crate::domain::{self, Accepted, Exit, Light, Place, ProcessState, Refusal, ServiceView, Snapshot};
 
 fn document() -> Value {
@@ -75,12 +75,17 @@ fn picture() -> Snapshot {
             frame: true,
             text: "removed web".to_owned(),
         })),
-        ..snapshot(vec![
-            define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),
-            waiting("web", "db", "failed"),
-            db,
-            acted(foreign("shop"), "seed"),
-        ])
+        ..snapshot(
+            vec![
+                define(healthy("api", 7), |service| service.talks_to = vec!["db".to_owned()]),
+                waiting("web", "db", "failed"),
+                db,
+                acted(foreign("shop"), "seed"),
+            ]
+            .into_iter()
+            .chain(started())
+            .collect(),
+        )
     }
 }
 

@@ -4,6 +4,7 @@
 //! Everything that comes from services, files or processes is cleaned before it is shown.
 
 mod config;
+mod critical;
 mod events;
 mod graph;
 mod plan;
@@ -15,6 +16,7 @@ mod units;
 mod why;
 
 pub use config::render_config;
+pub use critical::render_critical;
 pub use events::render_event;
 pub use graph::render_graph;
 pub use plan::render_plan;

@@ -17,6 +17,16 @@ pub fn span(seconds: f64) -> String {
     }
 }
 
+/// `45ms`, `3.21s`, `12.3s`, and like [`span`] from a minute on: for what is measured.
+pub fn exact_span(seconds: f64) -> String {
+    match seconds.max(0.0) {
+        short if short < 0.9995 => format!("{:.0}ms", short * 1000.0),
+        short if short < 9.995 => format!("{short:.2}s"),
+        long if long < 59.95 => format!("{long:.1}s"),
+        longer => span(longer.round()),
+    }
+}
+
 /// `512 B`, `4.1 kB`, `12 MB`, `1.5 GB`, in powers of ten.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "kB", "MB", "GB", "TB"];
@@ -74,6 +84,21 @@ mod tests {
             (f64::NAN, "0s"),
         ] {
             assert_eq!(span(seconds), expected);
+        }
+    }
+
+    #[test]
+    fn what_is_measured_is_told_as_exactly_as_is_of_use() {
+        for (seconds, expected) in [
+            (0.0, "0ms"),
+            (0.0451, "45ms"),
+            (0.9996, "1.00s"),
+            (3.214, "3.21s"),
+            (12.34, "12.3s"),
+            (59.96, "1m00s"),
+            (-0.5, "0ms"),
+        ] {
+            assert_eq!(exact_span(seconds), expected);
         }
     }
 

@@ -36,7 +36,7 @@ pub fn render_why(why: &Why, look: &Look) -> String {
         let _ = writeln!(out, "It is tried again at {}.", time_and_distance(next, look));
     }
     if !why.spared.is_empty() {
-        let _ = writeln!(out, "\n{}", paint(BOLD, "Its last run left running, in sessions of their own:"));
+        let _ = writeln!(out, "\n{}", paint(BOLD, "It has left running, in sessions of their own:"));
         for left in &why.spared {
             let _ = writeln!(out, "  pid {}: {}", left.pid, plain_line(&left.command, 200));
         }

@@ -11,7 +11,7 @@ use super::unit::Unit;
 use super::verdict::Verdict;
 use crate::domain::catalog::Reading;
 use crate::domain::diff::{CatalogDiff, ServiceDiff};
-use crate::domain::{Does, Forecast, Kind, Moment, Planned, ServiceId};
+use crate::domain::{Does, Forecast, Kind, Moment, Planned, RestartWhen, ServiceId};
 
 /// Fields that nothing takes up before the next start, though they are no part of what is spawned.
 const OF_THE_START: [&str; 1] = ["before_start"];
@@ -45,7 +45,7 @@ impl Supervisor {
                 Some((at, _, unit)) => {
                     let verdict = &before[at];
                     let old = Side { unit, verdict, ended: verdict, fleet: self, verdicts: &before };
-                    Some(new.change(&old))
+                    Some(new.change(&old, now))
                 }
                 None if is_first => Some(new.beginning()),
                 None => Some(new.addition()),
@@ -106,7 +106,7 @@ struct Side<'a> {
 
 impl Side<'_> {
     /// What becomes of a service that was there before.
-    fn change(&self, old: &Side<'_>) -> Planned {
+    fn change(&self, old: &Side<'_>, now: Moment) -> Planned {
         let diff = ServiceDiff::between(&old.unit.service, &self.unit.service);
         let told = |does, text: String| {
             let fields = diff.restart.iter().chain(&diff.live).cloned().collect();
@@ -146,8 +146,25 @@ impl Side<'_> {
             (rests && !later.is_empty()).then(|| "stays down".to_owned()),
             (!in_place.is_empty()).then(|| format!("takes effect in place: {}", in_place.join(", "))),
             (!later.is_empty()).then(|| format!("takes effect at the next start: {}", later.join(", "))),
+            self.consequence(old, now),
         ];
         told(Does::Live, parts.into_iter().flatten().collect::<Vec<_>>().join("; "))
+    }
+
+    /// What a change in place does to a run that is in trouble by it, if it is.
+    fn consequence(&self, old: &Side<'_>, now: Moment) -> Option<String> {
+        let Phase::Up(life) = &self.unit.phase else { return None };
+        let ends = match self.unit.service.restart.when {
+            RestartWhen::Always | RestartWhen::OnFailure => "restarts by that",
+            RestartWhen::Never => "is stopped by that",
+        };
+        if self.verdict.down || old.unit.trouble(now).is_some() {
+            return None;
+        }
+        let is_limited = self.unit.service.limits != old.unit.service.limits;
+        let excess = || life.meter.excess().filter(|_| is_limited);
+        let trouble = self.unit.trouble(now).map(|trouble| format!("{ends}: {trouble}"));
+        trouble.or_else(|| Some(format!("{ends} if it stays so: {}", excess()?)))
     }
 
     /// What becomes of a service that is new.

@@ -10,7 +10,7 @@ use super::unit::{Orders, Unit};
 use crate::domain::catalog::Settled;
 use crate::domain::diff::CatalogDiff;
 use crate::domain::{
-    Does, Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, StopTree,
+    Does, Effect, FoundRun, Kind, Moment, Occurrence, Part, RunId, ServiceId, Shutdown, Signal, Spared, StopTree,
 };
 
 /// How long a run that no definition knows may take to end when asked.
@@ -144,6 +144,15 @@ impl Supervisor {
                 unit.phase = Phase::Completed;
             }
         }
+        let units = &mut self.fleet.units;
+        self.strays.spared.retain(|(id, spared)| match units.get_mut(id) {
+            Some(unit) => {
+                unit.spared.append(&mut spared.clone());
+                self.dirty.insert(id.clone());
+                false
+            }
+            None => true,
+        });
         for found in self.strays.take_found() {
             let id = found.id.clone();
             let needed_by = self.fleet.direct_dependents(&id).next().cloned();
@@ -218,6 +227,8 @@ impl Unit {
 #[derive(Clone, Debug, Default)]
 pub struct Strays {
     found: Vec<FoundRun>,
+    /// What runs that are over have left, of services that no source has defined yet.
+    spared: Vec<(ServiceId, Vec<Spared>)>,
     ending: Vec<Stray>,
 }
 
@@ -238,6 +249,11 @@ impl Strays {
         self.found = runs;
         // Of several runs of a service the one with a record and a main process is its run.
         self.found.sort_by_key(|run| (run.id.clone(), run.spawn_hash.is_none(), run.pid.is_none(), run.since));
+    }
+
+    /// Notes what runs that are over have left.
+    pub fn left(&mut self, spared: Vec<(ServiceId, Vec<Spared>)>) {
+        self.spared = spared;
     }
 
     fn take_found(&mut self) -> Vec<FoundRun> {

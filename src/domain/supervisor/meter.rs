@@ -20,8 +20,8 @@ pub struct Meter {
     due: Option<Moment>,
     /// How many measurements in a row were above the limit.
     above: u32,
-    /// The last of them, in bytes.
-    last: u64,
+    /// The last measurement, in bytes.
+    last: Option<u64>,
 }
 
 impl Meter {
@@ -35,7 +35,9 @@ impl Meter {
     /// Takes over another limit.
     pub fn limit_to(&mut self, limit: Option<u64>, now: Moment) {
         if limit != self.limit {
-            *self = Self { limit, due: limit.map(|_| now + PACE), ..Self::default() };
+            // What was measured stays true.
+            let last = limit.and(self.last);
+            *self = Self { limit, due: limit.map(|_| now + PACE), last, ..Self::default() };
         }
     }
 
@@ -58,20 +60,20 @@ impl Meter {
         // An answer that was awaited when the limit changed is as good as any.
         let Some(limit) = self.limit else { return };
         self.due = Some(now + PACE);
-        match memory {
-            Some(memory) if memory > limit => {
-                self.above = self.above.saturating_add(1);
-                self.last = memory;
-            }
-            Some(_) => self.above = 0,
-            None => {}
-        }
+        let Some(memory) = memory else { return };
+        self.above = if memory > limit { self.above.saturating_add(1) } else { 0 };
+        self.last = Some(memory);
     }
 
     /// What is wrong, if it was above its limit for too long: "uses 2.1 GB of memory, above its limit of 2 GB".
     pub fn trouble(&self) -> Option<String> {
-        let limit = self.limit.filter(|_| self.above >= TOO_OFTEN)?;
-        Some(format!("uses {} of memory, above its limit of {}", size(self.last), size(limit)))
+        self.excess().filter(|_| self.above >= TOO_OFTEN)
+    }
+
+    /// The same as soon as the last measurement was above the limit.
+    pub fn excess(&self) -> Option<String> {
+        let (limit, last) = self.limit.zip(self.last).filter(|(limit, last)| last > limit)?;
+        Some(format!("uses {} of memory, above its limit of {}", size(last), size(limit)))
     }
 }
 

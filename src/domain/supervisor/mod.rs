@@ -11,6 +11,7 @@ mod forecast;
 mod foreign;
 mod generation;
 mod health;
+mod launches;
 mod meter;
 mod notices;
 mod phase;
@@ -124,7 +125,8 @@ impl Supervisor {
     /// Notes a fact or a wish. What follows from it comes with the next [`Self::decide`].
     pub fn handle(&mut self, now: Moment, event: Event) {
         match event {
-            Event::Found { runs, ends, intent } => {
+            Event::Found { runs, ends, spared, intent } => {
+                self.strays.left(spared);
                 self.intent = intent;
                 // Where something lives, the new agent goes on with what another began; else everything begins anew.
                 self.ends = if runs.is_empty() { Vec::new() } else { ends };
@@ -250,7 +252,9 @@ impl Supervisor {
     fn step_unit(&mut self, now: Moment, id: &ServiceId, input: Input) {
         let Some(unit) = self.fleet.units.get_mut(id) else { return };
         let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
-        if unit.step(now, input, &mut orders) {
+        let changed = unit.step(now, input, &mut orders);
+        unit.note_launch(now);
+        if changed {
             self.replan = true;
             self.dirty.insert(id.clone());
         }
@@ -291,8 +295,11 @@ impl Supervisor {
             if let super::WantedBy::Dependency(by) = &verdict.wanted_by {
                 unit.brought_by = Some(by.clone());
             }
-            if unit.verdict != verdict {
+            let differs = unit.verdict != verdict;
+            if differs {
                 unit.verdict = verdict;
+            }
+            if unit.note_due(now) || differs {
                 self.dirty.insert(unit.service.id.clone());
             }
         }
@@ -339,6 +346,7 @@ impl Supervisor {
             if self.touched.follow(&id, patterns) {
                 self.effects.push(Effect::WatchFiles { id: id.clone(), patterns: patterns.to_vec() });
             }
+            unit.note_launch(now);
             let last_action = self.actions.last(&id).cloned();
             let view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
             if unit.view.as_deref() != Some(&view) {

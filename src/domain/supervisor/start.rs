@@ -22,6 +22,7 @@ impl Unit {
         }
         self.again = false;
         let Some(spawn) = self.spawn().cloned() else {
+            self.note_start(now, None);
             let board = self.fresh_board(now, now, HealthState::Unknown);
             self.phase = Phase::Watching(run, Box::new(board));
             return true;
@@ -44,6 +45,7 @@ impl Unit {
         let done = prepared.filter(|attempt| self.is_of_this(attempt)).map_or(0, |attempt| attempt.done);
         let steps = self.service.before_start.clone();
         let mut attempt = Attempt { run, spawn, steps, done, stranger };
+        self.note_start(now, Some(&attempt));
         let spawn = match attempt.step() {
             Some(step) => Arc::new(Spawn { argv: step.argv.clone(), ..Spawn::clone(&attempt.spawn) }),
             None => Arc::clone(&attempt.spawn),
@@ -141,6 +143,7 @@ impl Unit {
 
     /// Takes over a run that an earlier agent began.
     pub fn adopt(&mut self, now: Moment, found: &FoundRun, orders: &mut Orders<'_>) {
+        self.launch = None;
         let run = found.run.clone();
         if let Some(pid) = found.pid {
             self.phase = Phase::Up(Box::new(Life {

@@ -11,8 +11,8 @@ use super::phase::{Attempt, Input, Phase};
 use super::restart::{End, History};
 use super::verdict::Verdict;
 use crate::domain::{
-    Effect, HealthState, Kind, LastExit, MeasureOrder, Moment, Occurrence, Outcome, Part, ProbeOrder, RunId, Service,
-    ServiceId, ServiceView, Spared, Spawn,
+    Effect, HealthState, Kind, LastExit, Launch, MeasureOrder, Moment, Occurrence, Outcome, Part, ProbeOrder, RunId,
+    Service, ServiceId, ServiceView, Spared, Spawn,
 };
 
 /// A service and all that is known of it.
@@ -38,10 +38,14 @@ pub struct Unit {
     pub last_exit: Option<LastExit>,
     /// What the last run that was not meant to end ended by, or why there was none.
     pub ended_by: Option<String>,
-    /// What the last run left when it ended.
+    /// What the last run left when it ended; from an earlier agent, what is left of all.
     pub spared: Vec<Spared>,
     /// The first thing that went wrong since it was last healthy.
     pub first_cause: Option<String>,
+    /// How its last start went; `None` if this agent has not started it.
+    pub launch: Option<Arc<Launch>>,
+    /// Whether it is idle because a try that was due could not be made.
+    pub is_retried: bool,
     /// A wanted service that brought it along; it stays up until it is stopped.
     pub brought_by: Option<ServiceId>,
     /// What the planner last found.
@@ -75,6 +79,8 @@ impl Unit {
             ended_by: None,
             spared: Vec::new(),
             first_cause: None,
+            launch: None,
+            is_retried: false,
             brought_by: None,
             verdict: Verdict::default(),
             view: None,
@@ -194,6 +200,7 @@ impl Unit {
             Input::Wait => {
                 let was_due = matches!(self.phase, Phase::Backoff(_) | Phase::Foreign(_) | Phase::Prepared(_));
                 if was_due {
+                    self.is_retried = true;
                     self.phase = Phase::Idle;
                 }
                 was_due

@@ -52,6 +52,7 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
             | Phase::Watching(..) => None,
         },
         spared: unit.spared.clone(),
+        launch: unit.launch.clone(),
         counted: is_counted(unit),
         // Whoever keeps the actions adds it.
         last_action: None,

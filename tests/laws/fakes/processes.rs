@@ -131,6 +131,11 @@ impl Child {
         self.main || self.others > 0 || (self.apart > 0 && !self.spared)
     }
 
+    /// Those in sessions of their own.
+    fn told_apart(&self) -> Vec<Spared> {
+        (0..self.apart).map(|count| Spared { pid: self.pid + 10_000 + count, command: "apart".to_owned() }).collect()
+    }
+
     /// How many are left of it that have to end.
     fn left(&self) -> u32 {
         match self.tree {
@@ -248,6 +253,12 @@ impl Machine {
         found.collect()
     }
 
+    /// Finds what runs that are over have left, for an agent that has just begun.
+    pub fn find_spared(&self) -> Vec<(ServiceId, Vec<Spared>)> {
+        let left = self.children.values().filter(|child| child.spared && child.apart > 0);
+        left.map(|child| (child.id.clone(), child.told_apart())).collect()
+    }
+
     /// The run's main process ends in `span` from now.
     pub fn end(&mut self, run: &RunId, span: Duration, exit: Exit) {
         if let Some(child) = self.children.get(run).filter(|child| child.main) {
@@ -322,9 +333,7 @@ impl Machine {
     fn over(&mut self, run: &RunId) {
         let Some(child) = self.children.get_mut(run) else { return };
         child.spared = child.apart > 0;
-        let spared =
-            (0..child.apart).map(|count| Spared { pid: child.pid + 10_000 + count, command: "apart".to_owned() });
-        let spared = spared.collect();
+        let spared = child.told_apart();
         self.tell(Event::Ended { run: run.clone(), spared });
     }
 
