@@ -28,7 +28,6 @@ pub fn main() -> ExitCode {
         return exit;
     }
     let Invocation { global, command } = cli::parse();
-    let command = command.unwrap_or_else(|| Command::Run(cli::Run::default()));
     match command {
         Command::DemoService { arguments } => return demo::run(arguments.into_iter()),
         Command::Schema { .. } => return cli::schema().into(),
@@ -39,6 +38,11 @@ pub fn main() -> ExitCode {
         Ok(project) => project,
         Err(error) => return refuse(Exit::NotDone, &error, None).into(),
     };
+    if let Command::Check(_) | Command::Plan(_) = command
+        && let Err(error) = project.must_be_there()
+    {
+        return refuse(Exit::NotDone, &error, None).into();
+    }
     match command {
         Command::Run(run) => agent::run(&project, &global, &run).into(),
         Command::Ask(ask) => match project.socket(&global) {

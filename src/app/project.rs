@@ -21,6 +21,8 @@ pub(super) struct Project {
     pub root: Option<PathBuf>,
     /// What services inherit.
     pub environment: BTreeMap<String, String>,
+    /// Whether it was asked for by name.
+    is_named: bool,
 }
 
 impl Project {
@@ -39,14 +41,24 @@ impl Project {
             location = location.with_profile(profile).map_err(|why| format!("the profile {profile:?} {why}"))?;
         }
         let is_named = asked.config.is_some();
-        if is_named && !location.found {
-            return Err(format!("there is neither {} nor {}", location.main.display(), location.drop_ins.display()));
+        if is_named && !location.folder.is_dir() {
+            return Err(format!("there is no folder {}", location.folder.display()));
         }
         let root = global.root.as_ref().map(|root| asked.working_directory.join(root));
         if let Some(root) = root.as_ref().filter(|root| !root.is_dir()) {
             return Err(format!("{} (of --root) is no directory", root.display()));
         }
-        Ok(Self { location, root, environment })
+        Ok(Self { location, root, environment, is_named })
+    }
+
+    /// Fails if it was asked for by name and nothing of it is there: an agent waits for it, but whoever judges it has
+    /// nothing to judge.
+    pub fn must_be_there(&self) -> Result<(), String> {
+        let Location { main, drop_ins, found, .. } = &self.location;
+        match self.is_named && !found {
+            true => Err(format!("there is neither {} nor {}", main.display(), drop_ins.display())),
+            false => Ok(()),
+        }
     }
 
     /// The state directory, which need not exist.

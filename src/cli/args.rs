@@ -15,15 +15,12 @@ pub fn parse() -> Invocation {
 }
 
 /// One call of the program.
-#[derive(Clone, Debug, Parser)]
-#[command(name = "pilotlight", version, about, infer_subcommands = false, max_term_width = 100)]
+#[derive(Clone, Debug)]
 pub struct Invocation {
     /// What all commands share.
-    #[command(flatten)]
     pub global: Global,
-    /// What to do; without it, `run`.
-    #[command(subcommand)]
-    pub command: Option<Command>,
+    /// What to do.
+    pub command: Command,
 }
 
 impl Invocation {
@@ -32,15 +29,37 @@ impl Invocation {
     /// # Errors
     /// If it can't be understood, or asks for help.
     pub fn of(words: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Self, clap::Error> {
-        let parsed = Self::try_parse_from(spelled_out(words.into_iter().map(Into::into).collect()))?;
-        if let Some(Command::Ask(Ask::Graph { critical: true, format, .. })) = &parsed.command
+        let typed = Typed::try_parse_from(spelled_out(words.into_iter().map(Into::into).collect()))?;
+        let conflict = |told| Err(crate::cli::command().error(clap::error::ErrorKind::ArgumentConflict, told));
+        let Typed { global, run, command } = typed;
+        if let Some(Command::Ask(Ask::Graph { critical: true, format, .. })) = &command
             && matches!(format, GraphFormat::Dot | GraphFormat::Mermaid)
         {
-            let told = "what the last start took is told as text or as json";
-            return Err(crate::cli::command().error(clap::error::ErrorKind::ArgumentConflict, told));
+            return conflict("what the last start took is told as text or as json");
         }
-        Ok(parsed)
+        match command {
+            None => Ok(Self { global, command: Command::Run(run) }),
+            Some(_) if run != Run::default() => {
+                conflict("how the agent runs is said without a command or behind `run`")
+            }
+            Some(command) => Ok(Self { global, command }),
+        }
     }
+}
+
+/// A command line as it is typed.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "pilotlight", version, about, infer_subcommands = false, max_term_width = 100)]
+pub(super) struct Typed {
+    /// What all commands share.
+    #[command(flatten)]
+    global: Global,
+    /// How the agent runs, without a command.
+    #[command(flatten)]
+    run: Run,
+    /// What to do; without it, `run`.
+    #[command(subcommand)]
+    command: Option<Command>,
 }
 
 /// `why ID --config` is `why ID --origins`: everywhere else, and with a file behind the id, `--config` names the
@@ -190,7 +209,8 @@ pub enum Ask {
         /// What to wait for
         #[arg(long = "for", value_enum, default_value_t = WaitFor::Healthy, value_name = "STATE")]
         goal: WaitFor,
-        /// How long at most: "1500ms", "30s", "5m" or seconds [default: as long as the services may take]
+        /// How long at most: "1500ms", "30s", "5m" or seconds; what is not wanted is waited for, too [default: as long as
+        /// the services may take, and not for what is not wanted]
         #[arg(long, value_name = "D", value_parser = duration)]
         timeout: Option<Duration>,
         /// How to print.
@@ -209,6 +229,9 @@ pub enum Ask {
     Open {
         /// The id of a service
         id: String,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
     },
     /// Run an action of a service to its end, and show what it says
     RunAction(RunAction),
@@ -239,7 +262,7 @@ pub enum Ask {
 }
 
 /// How the agent runs.
-#[derive(Clone, Debug, Default, Args)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Args)]
 pub struct Run {
     /// No tray, even on a desktop
     #[arg(long, conflicts_with = "tray")]
@@ -439,151 +462,4 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use clap::CommandFactory;
-    use clap::error::ErrorKind;
-
-    use super::*;
-
-    fn take(line: &str) -> Result<Invocation, clap::Error> {
-        Invocation::of(std::iter::once("pilotlight").chain(line.split_whitespace()))
-    }
-
-    #[test]
-    fn the_arguments_are_consistent() {
-        Invocation::command().debug_assert();
-    }
-
-    #[test]
-    fn every_documented_call_is_understood() {
-        for line in [
-            "",
-            "run",
-            "run --headless --quiet",
-            "run --tray",
-            "--config a.json --root . --profile p --state-dir s status",
-            "status a b --json",
-            "status --config a.json",
-            "start a b",
-            "start --all --no-wait",
-            "stop --group backend --timeout 30s",
-            "stop a --foreign --yes --json",
-            "adopt a",
-            "open a",
-            "run-action a seed",
-            "run-action a seed --yes --json",
-            "adopt a --yes --timeout 5s --json",
-            "restart a --timeout 1500ms --json",
-            "enable a",
-            "disable a --json",
-            "reset a",
-            "logs",
-            "logs a b -f -n 20 --since 10m --grep error",
-            "logs a --raw",
-            "logs -fn5",
-            "why a --json",
-            "why a --config --json",
-            "check",
-            "check a.json b.json --json",
-            "plan",
-            "plan a.json b.json --json",
-            "events -f --since 14:30",
-            "reload",
-            "wait a b --for completed --timeout 5m",
-            "ps",
-            "graph --format mermaid",
-            "graph --json",
-            "graph --critical",
-            "graph --critical api web --format json",
-            "completions bash",
-            "schema",
-            "schema --json",
-            "shutdown --keep-services",
-            "demo-service api --port 8000 --help",
-        ] {
-            if let Err(error) = take(line) {
-                panic!("{line}: {error}");
-            }
-        }
-    }
-
-    #[test]
-    fn mistakes_are_usage_errors_with_status_2() {
-        for line in [
-            "start",
-            "start a --all",
-            "start --all --group g",
-            "start a --no-wait --timeout 3s",
-            "stop --all --foreign",
-            "stop a --yes",
-            "adopt",
-            "adopt a b",
-            "run-action a",
-            "wait",
-            "wait a --for ever",
-            "wait a --timeout 3d",
-            "wait a --timeout -3",
-            "enable",
-            "run --tray --headless",
-            "graph --format json --json",
-            "graph api",
-            "graph --critical --format dot",
-            "logs a --raw --json",
-            "dashboard",
-            "stat",
-        ] {
-            let error = take(line).expect_err(line);
-            assert_eq!(error.exit_code(), 2, "{line}");
-        }
-        assert_eq!(take("--help").unwrap_err().kind(), ErrorKind::DisplayHelp);
-    }
-
-    #[test]
-    fn why_asks_for_the_configuration_unless_a_file_follows() {
-        for (line, config, origins) in [
-            ("why a", None, false),
-            ("why a --config", None, true),
-            ("why --config a", None, true),
-            ("why a --config --json", None, true),
-            ("why --json --config a", None, true),
-            ("why a --origins", None, true),
-            ("--config f.json why a --config", Some("f.json"), true),
-            ("why a --config f.json", Some("f.json"), false),
-            ("why a --config f.json --config", Some("f.json"), true),
-            ("why --config=f.json a", Some("f.json"), false),
-            ("--root why --config f.json why a", Some("f.json"), false),
-        ] {
-            let Invocation { global, command } = take(line).unwrap_or_else(|error| panic!("{line}: {error}"));
-            let Some(Command::Ask(Ask::Why { id, origins: asked, .. })) = command else { panic!("{line}") };
-            assert_eq!((&*id, asked), ("a", origins), "{line}");
-            assert_eq!(global.config, config.map(PathBuf::from), "{line}");
-        }
-        let status = take("status --config why").unwrap();
-        assert_eq!(status.global.config, Some(PathBuf::from("why")));
-    }
-
-    #[test]
-    fn what_follows_demo_service_is_passed_on_as_it_is() {
-        let Some(Command::DemoService { arguments }) = take("demo-service api --config x --json -h").unwrap().command
-        else {
-            panic!("expected demo-service");
-        };
-        assert_eq!(arguments, ["api", "--config", "x", "--json", "-h"]);
-        let Some(Command::DemoService { arguments }) = take("demo-service --help").unwrap().command else {
-            panic!("expected demo-service");
-        };
-        assert_eq!(arguments, ["--help"]);
-    }
-
-    #[test]
-    fn spans_of_time_are_read_as_in_sources() {
-        for (text, expected) in
-            [("1500ms", 1500), ("2s", 2000), ("5m", 300_000), ("1h", 3_600_000), ("1.5", 1500), ("0", 0)]
-        {
-            assert_eq!(duration(text), Ok(Duration::from_millis(expected)), "{text}");
-        }
-        for text in ["", "s", "-1", "1d", "1 5s", "nan", "inf", "1e300", "ä"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
-    }
-}
+mod tests;

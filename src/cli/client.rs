@@ -92,9 +92,10 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dy
         Ask::Stop(stop) => wish(out, &agent, "/v1/stop", &stop.targets).await,
         Ask::Adopt(adopt) => stranger::adopt(out, err, &agent, adopt).await,
         Ask::Restart(targets) => wish(out, &agent, "/v1/restart", targets).await,
-        Ask::Open { id } => {
+        Ask::Open { id, output } => {
             let status: Status = agent.get(&with_ids("/v1/status", std::slice::from_ref(id))?).await?;
-            open(id, status.services.first().and_then(|service| service.url.as_deref()))
+            let url = open(id, status.services.first().and_then(|service| service.url.as_deref()))?;
+            print(out, *output, &json!({"id": id, "url": url}), |_| String::new())
         }
         Ask::RunAction(asked) => action::run(out, err, &agent, asked).await,
         Ask::Enable(ids) => wish_only(out, &agent, "/v1/enable", ids, "is switched on").await,
@@ -156,8 +157,8 @@ fn settled(out: &mut dyn Write, answer: Result<Done, connection::Failed>, output
     Err(Unmet { exit: Exit::NotDone, errors, hint: Some(format!("`pilotlight why {}` explains it", first.id)) })
 }
 
-/// Opens the page of the service `id` with whatever the user has chosen for pages.
-fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
+/// Opens the page of the service `id` with whatever the user has chosen for pages, and tells which that is.
+fn open<'a>(id: &str, url: Option<&'a str>) -> Result<&'a str, Unmet> {
     let not_done = |error: String| Unmet::new(Exit::NotDone, error);
     let url =
         url.ok_or_else(|| not_done(format!("{id} has no address")).hint("base_url or default_port gives it one"))?;
@@ -166,7 +167,7 @@ fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
     let program = Program::find(std::env::var_os("PATH"));
     let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(url))?;
     program.open(&page).map_err(|error| not_done(error.to_string()))?;
-    Ok(Exit::Done)
+    Ok(url)
 }
 
 async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Result<Exit, Unmet> {

@@ -6,7 +6,7 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use clap_complete::env::Shells;
 
-use super::args::Invocation;
+use super::args::Typed;
 use super::exit::{Exit, Unmet};
 use super::render::render_check;
 use crate::domain::catalog::SCHEMA;
@@ -31,7 +31,7 @@ pub const COMPLETION_VARIABLE: &str = "PILOTLIGHT_COMPLETE";
 
 /// Everything that can be typed, for whoever completes it.
 pub fn command() -> clap::Command {
-    Invocation::command()
+    Typed::command()
 }
 
 /// Prints the completion script for `shell`: it asks the program itself, which knows the services.

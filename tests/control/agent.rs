@@ -115,7 +115,7 @@ impl Agent {
     fn call_on(&self, line: &str, out: &mut dyn Write, err: &mut dyn Write) -> Exit {
         let words = std::iter::once("pilotlight").chain(line.split_whitespace());
         let invocation = Invocation::of(words).unwrap();
-        let Some(cli::Command::Ask(ask)) = invocation.command else { panic!("{line} asks no agent") };
+        let cli::Command::Ask(ask) = invocation.command else { panic!("{line} asks no agent") };
         let control = Control { socket: self.socket.clone(), config: PathBuf::from("/srv/services.json") };
         client_on(&ask, &control, out, err)
     }

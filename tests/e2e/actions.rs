@@ -114,6 +114,7 @@ fn open_gives_the_page_of_a_service_to_the_users_opener() {
     desk.ok(&["open", "api"]);
     desk.until("it was opened", || told.exists());
     assert_eq!(fs::read_to_string(&told).expect("it is there"), "http://localhost:8123/docs");
+    assert_eq!(desk.json(&["open", "api", "--json"]), json!({"id": "api", "url": "http://localhost:8123/docs"}));
     assert!(desk.fails(1, &["open", "db"]).contains("is no page"));
     assert!(desk.fails(1, &["open", "worker"]).contains("worker has no address"));
     desk.fails(4, &["open", "nobody"]);

@@ -97,3 +97,31 @@ fn check_tells_every_mistake_with_its_line_and_a_hint() {
     assert!(note["hint"].as_str().is_some_and(|text| text.contains("command")), "{note}");
     assert!(problems.iter().any(|problem| problem["severity"] == "error"), "it has no command: {problems:#?}");
 }
+
+#[test]
+fn an_agent_waits_for_a_configuration_that_is_not_there_yet_but_nobody_judges_it() {
+    let mut desk = Desk::new();
+    let (config, state) = (desk.project("later.json"), desk.path("state"));
+    let (config, state) =
+        (config.to_str().expect("it is text").to_owned(), state.to_str().expect("it is text").to_owned());
+    for command in ["check", "plan"] {
+        let err = desk.fails(1, &["--config", &config, command]);
+        assert!(err.contains("there is neither"), "{err}");
+    }
+    let nowhere = desk.project("no/such/folder/later.json");
+    let err = desk.fails(1, &["--config", nowhere.to_str().expect("it is text"), "--headless"]);
+    assert!(err.contains("there is no folder"), "{err}");
+    desk.set("PILOTLIGHT_CONFIG", config.clone());
+    desk.fails(3, &["status"]);
+    desk.start_agent_with(&["--config", &config, "--state-dir", &state, "--headless", "--quiet"]);
+    assert_eq!(
+        (&desk.status()["light"], desk.status()["services"].as_array().map(Vec::len)),
+        (&json!("gray"), Some(0))
+    );
+    assert!(desk.agent_log().contains("drop a file into"), "{}", desk.agent_log());
+    desk.save(
+        "later.json",
+        r#"{"services": {"s": {"type": "process", "command": ["sleep", "1000"], "auto_start": true}}}"#,
+    );
+    desk.until_light("green");
+}
