@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::backstage::Backstage;
 use super::failure::{bad_request, refused};
 use super::known::find;
-use super::wait::until_settled;
+use super::wait::{Wisher, until_settled};
 use crate::domain::{Accepted, Aim, Command, Goal, ProcessId, Selection, ServiceId, Shutdown};
 use crate::wire::{self, Done, Failure, Ids, Problem, Reloaded, RunAction, ShutdownWish, StrangerWish, Wait, Wish};
 
@@ -76,7 +76,9 @@ pub async fn wait(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
     let ids = known(&ids, &backstage).await?;
     let goal = Goal::from(goal);
     let aims: Vec<Aim> = ids.into_iter().map(|id| Aim { id, goal, not_run: None }).collect();
-    until_settled(&backstage.engine, &aims, timeout, Vec::new()).await.map(Json)
+    // Who names a time waits for what others may wish in it; without one, what nobody wants never comes.
+    let wisher = if timeout.is_some() { Wisher::Anyone } else { Wisher::Oneself };
+    until_settled(&backstage.engine, &aims, timeout, wisher, Vec::new()).await.map(Json)
 }
 
 /// `POST /v1/shutdown`: answers as soon as the wish is taken; the agent ends after that.
@@ -98,7 +100,7 @@ async fn wish(backstage: &Backstage, body: &[u8], command: fn(Selection) -> Comm
     };
     let Accepted { aims, remarks, .. } = backstage.engine.command(command(selection)).await.map_err(refused)?;
     if wait {
-        until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
+        until_settled(&backstage.engine, &aims, timeout, Wisher::Oneself, remarks).await.map(Json)
     } else {
         Ok(Json(Done { services: Vec::new(), remarks }))
     }
@@ -115,7 +117,7 @@ async fn wish_for_stranger(
     let id = known_one(id, backstage).await?;
     let Accepted { aims, remarks, .. } = backstage.engine.command(command(id, stranger)).await.map_err(refused)?;
     if wait {
-        until_settled(&backstage.engine, &aims, timeout, remarks).await.map(Json)
+        until_settled(&backstage.engine, &aims, timeout, Wisher::Oneself, remarks).await.map(Json)
     } else {
         Ok(Json(Done { services: Vec::new(), remarks }))
     }

@@ -3,11 +3,21 @@
 use std::time::Duration;
 
 use crate::domain::Aim;
-use crate::domain::aim::{Verdict, judge, patience};
+use crate::domain::aim::{Verdict, judge, patience, reservation};
 use crate::engine::Handle;
 use crate::wire::{Done, Failure, FailureKind, Goal, Reached};
 
+/// Whose wish is waited for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Wisher {
+    /// Whoever waits has wished it: if it is not wanted any more, there is nothing left to wait for.
+    Oneself,
+    /// Somebody may still come and wish it.
+    Anyone,
+}
+
 /// Waits until no aim is pending, at most for `timeout` (by default as long as the services themselves may take).
+/// What is not wanted is pending if [`Wisher::Anyone`] may wish it.
 ///
 /// Dropping the future ends the waiting.
 ///
@@ -17,13 +27,19 @@ pub async fn until_settled(
     engine: &Handle,
     aims: &[Aim],
     timeout: Option<Duration>,
-    remarks: Vec<String>,
+    wisher: Wisher,
+    mut remarks: Vec<String>,
 ) -> Result<Done, Failure> {
     let timeout = timeout.unwrap_or_else(|| patience(aims, &engine.snapshot()));
     let mut snapshots = engine.snapshots();
     let mut latest = judge_all(aims, &snapshots.borrow_and_update());
     let ended = tokio::time::timeout(timeout, async {
-        while latest.iter().any(|verdict| matches!(verdict, Verdict::Pending(_))) {
+        let is_open = |verdict: &Verdict| match verdict {
+            Verdict::Pending(_) => true,
+            Verdict::Unwanted(_) => wisher == Wisher::Anyone,
+            Verdict::Reached | Verdict::Hopeless(_) => false,
+        };
+        while latest.iter().any(is_open) {
             if snapshots.changed().await.is_err() {
                 return End::Gone;
             }
@@ -32,6 +48,9 @@ pub async fn until_settled(
         End::Settled
     });
     let end = ended.await.unwrap_or(End::TimedOut);
+    let snapshot = engine.snapshot();
+    let reached_with_reservation = aims.iter().zip(&latest).filter(|(_, verdict)| **verdict == Verdict::Reached);
+    remarks.extend(reached_with_reservation.filter_map(|(aim, _)| reservation(aim, &snapshot)));
     let services: Vec<Reached> =
         aims.iter().zip(latest).map(|(aim, verdict)| reached(aim, verdict, end, timeout)).collect();
     let missed = services.iter().filter(|service| !service.reached).count();
@@ -61,9 +80,9 @@ fn judge_all(aims: &[Aim], snapshot: &crate::domain::Snapshot) -> Vec<Verdict> {
 fn reached(aim: &Aim, verdict: Verdict, end: End, timeout: Duration) -> Reached {
     let reason = match (verdict, end) {
         (Verdict::Reached, _) => None,
-        (Verdict::Hopeless(reason), _) => Some(reason),
-        (Verdict::Pending(_), End::Gone) => Some("the agent has ended".to_owned()),
-        (Verdict::Pending(reason), End::Settled | End::TimedOut) => {
+        (Verdict::Hopeless(reason), _) | (Verdict::Unwanted(reason), End::Settled) => Some(reason),
+        (Verdict::Pending(_) | Verdict::Unwanted(_), End::Gone) => Some("the agent has ended".to_owned()),
+        (Verdict::Pending(reason), End::Settled | End::TimedOut) | (Verdict::Unwanted(reason), End::TimedOut) => {
             Some(format!("after {} s still {reason}", timeout.as_secs_f64()))
         }
     };

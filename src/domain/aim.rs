@@ -17,6 +17,8 @@ pub enum Verdict {
     Reached,
     /// Not yet, and why.
     Pending(String),
+    /// It is not wanted, and why: it may come about once somebody wants it.
+    Unwanted(String),
     /// It will not come about unless somebody does something, and why.
     Hopeless(String),
 }
@@ -33,6 +35,20 @@ pub fn judge(aim: &Aim, snapshot: &Snapshot) -> Verdict {
         Goal::Stopped => stopped(view),
         Goal::Healthy | Goal::Running | Goal::Completed => alive(aim, view, snapshot),
     }
+}
+
+/// What is to be said of `aim` although it is reached: that it is a stranger's work.
+pub fn reservation(aim: &Aim, snapshot: &Snapshot) -> Option<String> {
+    let view = match aim.goal {
+        Goal::Healthy | Goal::Running => snapshot.service(aim.id.as_str())?,
+        Goal::Stopped | Goal::Completed => return None,
+    };
+    let holder = view.foreign.as_ref()?;
+    let told = format!("{}: {holder}; that is not its own run", aim.id);
+    // What is another service's, or can't be told apart, can neither be taken over nor ended as a stranger.
+    let is_stranger = holder.service.is_none() && holder.process.is_some();
+    let remedy = || format!(": `pilotlight adopt {0}` takes it over, `pilotlight stop --foreign {0}` ends it", aim.id);
+    Some(if is_stranger { told + &remedy() } else { told })
 }
 
 /// How long to wait for `aims` when nobody has said: the time that the services give themselves, and a margin.
@@ -98,7 +114,7 @@ fn alive(aim: &Aim, view: &ServiceView, snapshot: &Snapshot) -> Verdict {
         Kind::Detached | Kind::Settings => return Verdict::Hopeless(told(view)),
     }
     if !view.wanted {
-        return Verdict::Hopeless(format!("not wanted: {}", view.reason));
+        return Verdict::Unwanted(format!("not wanted: {}", view.reason));
     }
     if earlier_run {
         return Verdict::Pending("still in its earlier run".to_owned());
@@ -112,6 +128,7 @@ fn alive(aim: &Aim, view: &ServiceView, snapshot: &Snapshot) -> Verdict {
         ProcessState::Foreign if !matches!(view.health, HealthState::Starting | HealthState::Unknown) => {
             Verdict::Hopeless(told(view))
         }
+        ProcessState::Running if view.is_fresh => Verdict::Pending("too young to tell whether it lasts".to_owned()),
         ProcessState::Stopped
         | ProcessState::Starting
         | ProcessState::Running
@@ -123,13 +140,13 @@ fn alive(aim: &Aim, view: &ServiceView, snapshot: &Snapshot) -> Verdict {
 }
 
 fn reached(goal: Goal, view: &ServiceView) -> bool {
-    let works = matches!(view.health, HealthState::Healthy | HealthState::Degraded);
+    let works = matches!(view.health, HealthState::Healthy | HealthState::Degraded) && !view.is_fresh;
     let exited_well =
         view.wanted && view.last_exit.as_ref().is_some_and(|last| view.service.restart.is_success(&last.exit));
     match (goal, view.process) {
         (_, ProcessState::Completed) => true,
         (Goal::Completed, ProcessState::Stopped) => exited_well,
-        (Goal::Running, ProcessState::Running) => true,
+        (Goal::Running, ProcessState::Running) => !view.is_fresh,
         // A stranger that passes the probes serves as well as our own would.
         (Goal::Healthy, ProcessState::Running | ProcessState::Foreign) | (Goal::Running, ProcessState::Foreign) => {
             works

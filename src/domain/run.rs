@@ -1,5 +1,6 @@
 //! Facts about runs: how one ended, what was found of an earlier agent's, who holds a port.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -71,6 +72,8 @@ pub struct FoundRun {
     pub pid: Option<u32>,
     /// The hash of what was spawned, if a record tells.
     pub spawn_hash: Option<String>,
+    /// What it got of shared variables, as [`shared_hashes`](super::Spawn::shared_hashes), if a record tells.
+    pub shared_hashes: Option<BTreeMap<String, String>>,
     /// When it began.
     pub since: Moment,
 }

@@ -99,6 +99,7 @@ pub fn stopped(name: &str) -> ServiceView {
         run: None,
         started: None,
         adopted: false,
+        is_fresh: false,
         restarts: 0,
         last_exit: None,
         first_cause: None,

@@ -251,6 +251,18 @@ impl Spawn {
         }
         format!("{:016x}", hash.0)
     }
+
+    /// A hash of the value of each shared variable, by name: enough to tell later which of them have changed, and no
+    /// place where their values are kept once more.
+    pub fn shared_hashes(&self) -> BTreeMap<String, String> {
+        let hash = |value: &str| {
+            let mut hash = Fnv1a::default();
+            hash.write_text(value);
+            // A name and half a hash: there may be many, and each run keeps them.
+            format!("{:08x}", (hash.0 >> 32) ^ (hash.0 & 0xffff_ffff))
+        };
+        self.shared_env.iter().map(|(name, value)| (name.clone(), hash(value))).collect()
+    }
 }
 
 /// Equal when the process would be the same; what others export does not count.

@@ -120,6 +120,8 @@ pub struct ServiceView {
     pub started: Option<Moment>,
     /// Whether the run was begun by an earlier agent.
     pub adopted: bool,
+    /// Whether it has no probes, and its run is so young that its being there does not say yet that it works.
+    pub is_fresh: bool,
     /// Automatic restarts since the user or a definition last started it.
     pub restarts: u32,
     /// How its last run ended.

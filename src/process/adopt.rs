@@ -88,7 +88,8 @@ pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<Foun
         id: found.service,
         run: found.run,
         pid: found.main.map(|main| main.pid),
-        spawn_hash: found.record.map(|record| record.spawn_hash),
+        spawn_hash: found.record.as_ref().map(|record| record.spawn_hash.clone()),
+        shared_hashes: found.record.and_then(|record| record.shared_hashes),
         since: clock.now() - stat::age(found.since),
     });
     let runs = found.collect::<Vec<_>>();

@@ -102,7 +102,7 @@ impl OsProcesses {
     }
 
     fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
-        let Found { service, run, main, since, record } = found;
+        let Found { service, run, main, since, mut record } = found;
         let held = main.map(Pinned::open).transpose()?.flatten();
         let pid = held.as_ref().map(|held| held.identity().pid);
         if let Some(pid) = pid
@@ -116,6 +116,7 @@ impl OsProcesses {
             run: run.clone(),
             pid,
             spawn_hash: record.as_ref().map(|record| record.spawn_hash.clone()),
+            shared_hashes: record.as_mut().and_then(|record| record.shared_hashes.take()),
             since: self.clock.now() - stat::age(since),
         };
         self.tasks.spawn_local(self.ground.follow(Run::found(service, run, held, since, record)));

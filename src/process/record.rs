@@ -16,8 +16,8 @@ use crate::engine::StateDir;
 
 /// The version of the file's format that is written; later ones are not read.
 const FORMAT: u32 = 1;
-/// No record is longer than this, in bytes.
-const LONGEST: u64 = 64 * 1024;
+/// No record is longer than this, in bytes: it is enough for tens of thousands of shared variables.
+const LONGEST: usize = 1024 * 1024;
 
 /// One run, as its file tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,9 @@ pub struct RunRecord {
     pub boot_id: String,
     /// The hash of what was spawned.
     pub spawn_hash: String,
+    /// A hash of each variable that it got from other services and `.env`, by name; absent if that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shared_hashes: Option<BTreeMap<String, String>>,
     /// When the run began (RFC 3339).
     pub since: String,
     /// How much had been written to the log then, in bytes since its beginning: what is rotated away counts, too.
@@ -88,6 +91,7 @@ impl RunRecord {
             start_time,
             boot_id: boot_id.to_owned(),
             spawn_hash,
+            shared_hashes: None,
             since: now(),
             log_offset,
             stranger: false,
@@ -98,8 +102,16 @@ impl RunRecord {
     /// Reads the record of a service; `None` if there is none, or none that this version understands.
     pub fn load(dir: &StateDir, id: &ServiceId) -> Option<Self> {
         let file = File::open(dir.run(id)).ok()?;
-        let record: Self = serde_json::from_reader(io::Read::take(file, LONGEST)).ok()?;
+        let record: Self = serde_json::from_reader(io::Read::take(file, LONGEST as u64)).ok()?;
         (record.format <= FORMAT).then_some(record)
+    }
+
+    /// Stores it as the service's record, with the hashes of what it got of shared variables. They are not kept here:
+    /// there may be many, and nobody asks for them but the next agent.
+    pub fn save_with(&self, hashes: BTreeMap<String, String>, dir: &StateDir, id: &ServiceId) -> io::Result<()> {
+        let whole = Self { shared_hashes: Some(hashes), ..self.clone() };
+        // What proves the run comes before what only explains it.
+        if serde_json::to_vec(&whole)?.len() < LONGEST { whole.save(dir, id) } else { self.save(dir, id) }
     }
 
     /// Stores it as the service's record.
@@ -187,6 +199,18 @@ mod tests {
         record.end = Some(RunEnd::now(&Exit::Signal(9)));
         record.save(&dir, &id).unwrap();
         assert_eq!(RunRecord::load(&dir, &id), Some(record));
+    }
+
+    #[test]
+    fn what_it_got_of_shared_variables_is_kept_unless_there_is_too_much_of_it() {
+        let (_folder, dir, id) = place();
+        let record = RunRecord::begun("r-1", 42, 7, "boot", "hash".to_owned(), 99);
+        let hashes = |count: u32| (0..count).map(|n| (format!("NAME_{n}"), "0123abcd".to_owned())).collect();
+        let few: BTreeMap<_, _> = hashes(3);
+        record.save_with(few.clone(), &dir, &id).unwrap();
+        assert_eq!(RunRecord::load(&dir, &id), Some(RunRecord { shared_hashes: Some(few), ..record.clone() }));
+        record.save_with(hashes(100_000), &dir, &id).unwrap();
+        assert_eq!(RunRecord::load(&dir, &id), Some(record), "the proof of the run comes first");
     }
 
     #[test]

@@ -149,7 +149,7 @@ impl Worker {
         let Identity { pid, start } = main;
         let hash = order.spawn.hash();
         let record = RunRecord::begun(order.run.as_str(), pid, start, &self.boot_id, hash, log_offset);
-        let saved = record.save(&self.ground.dir, &order.id);
+        let saved = record.save_with(order.spawn.shared_hashes(), &self.ground.dir, &order.id);
         if let Err(error) = saved.and_then(|()| record::write_pid(&self.ground.dir, &order.id, pid)) {
             // The marker in the environment still proves the run to a later agent.
             tracing::warn!("run of {} could not be recorded: {error}", order.id);

@@ -71,7 +71,8 @@ pub struct Wait {
     /// What for.
     #[serde(rename = "for", default)]
     pub goal: Goal,
-    /// How long at most, in seconds; null: as long as the services themselves may take.
+    /// How long at most, in seconds, also for what is not wanted; null: as long as the services themselves may take, and
+    /// not for what is not wanted.
     #[serde(default)]
     pub timeout: Option<f64>,
 }
@@ -105,7 +106,7 @@ pub enum Goal {
 pub struct Done {
     /// What was waited for; empty without waiting.
     pub services: Vec<Reached>,
-    /// What else the wish brought about, a sentence each.
+    /// What else the wish brought about, and reservations about what was reached: a sentence each.
     pub remarks: Vec<String>,
 }
 

@@ -264,3 +264,17 @@ fn a_file_is_a_heartbeat() {
     desk.write("beat", "");
     desk.until_light("green");
 }
+
+#[test]
+fn a_start_of_what_dies_at_once_does_not_succeed_and_says_why() {
+    let mut desk = Desk::new();
+    desk.save("services.d/s.json", &shell("exit 3", json!({"restart": "never"})));
+    desk.start_agent();
+    for command in ["start", "restart"] {
+        let err = desk.fails(1, &[command, "s"]);
+        assert!(err.contains("s: failed: exited with code 3"), "{err}");
+    }
+    desk.save("services.d/s.json", &shell("exec sleep 1000", json!({"restart": "never"})));
+    desk.until_service("s", "health", "healthy");
+    assert_eq!(desk.ok(&["start", "s"]), "s is healthy\n");
+}

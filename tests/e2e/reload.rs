@@ -57,8 +57,13 @@ fn porting_a_service_restarts_it_alone_and_the_others_say_what_they_missed() {
     let after = desk.pids();
     assert_ne!(after["api"], before["api"]);
     assert_eq!(after["other"], before["other"]);
-    let reason = desk.service("other")["reason"].as_str().expect("there is a reason").to_owned();
-    assert!(reason.contains("started before API_PORT changed"), "{reason}");
+    let told = "healthy; started before API_PORT changed";
+    assert_eq!(desk.service("other")["reason"], told);
+    desk.kill_agent();
+    desk.start_agent();
+    desk.until_light("green");
+    assert_eq!(desk.pids()["other"], before["other"]);
+    assert_eq!(desk.service("other")["reason"], told, "the next agent knows it, too");
 }
 
 #[test]

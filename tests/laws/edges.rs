@@ -55,6 +55,7 @@ fn with_stray(now: Moment) -> (Supervisor, RunId) {
         run: run.clone(),
         pid: Some(7),
         spawn_hash: Some("x".to_owned()),
+        shared_hashes: None,
         since: Moment::at(second(1)),
     };
     let mut supervisor = Supervisor::new(RunIds::new("new"));
@@ -358,6 +359,7 @@ fn a_second_run_that_cannot_be_killed_keeps_neither_its_needs_nor_the_agent_from
         run: RunId::new(run),
         pid: Some(pid),
         spawn_hash: None,
+        shared_hashes: None,
         since: Moment::at(second(u64::from(pid))),
     };
     let mut supervisor = Supervisor::new(RunIds::new("new"));

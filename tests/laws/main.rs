@@ -12,6 +12,7 @@ mod plan;
 mod quiet;
 mod stories;
 mod touched;
+mod verdicts;
 mod waiting;
 mod world;
 

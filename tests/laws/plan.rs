@@ -252,7 +252,14 @@ fn with_no_agent_it_is_what_one_would_do_at_its_start() {
     change(&mut world, "left", r#"{"command": "left", "auto_start": true}"#);
     let (mut runs, ends) = (world.find_runs(), Vec::new());
     let run = RunId::new("r-left").of_step();
-    runs.push(FoundRun { id: ServiceId::new("left").unwrap(), run, pid: Some(7), spawn_hash: None, since: world.now });
+    runs.push(FoundRun {
+        id: ServiceId::new("left").unwrap(),
+        run,
+        pid: Some(7),
+        spawn_hash: None,
+        shared_hashes: None,
+        since: world.now,
+    });
     let mut supervisor = Supervisor::new(RunIds::new("plan"));
     supervisor.handle(world.now, Event::Found { runs, ends, spared: Vec::new(), intent: world.intent.clone() });
     let reading = world.on_disk("a plan".to_owned(), 0);

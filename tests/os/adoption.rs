@@ -20,7 +20,7 @@ fn a_run_is_found_again_with_all_that_is_known_of_it() {
     world.wait_until_begun(&order.run);
     let world = &mut RealWorld::in_folder(world.die());
     let runs = world.find_runs();
-    let [FoundRun { id, run, pid: found, spawn_hash, since: _ }] = &runs[..] else { panic!("{runs:?}") };
+    let [FoundRun { id, run, pid: found, spawn_hash, .. }] = &runs[..] else { panic!("{runs:?}") };
     assert_eq!((id, run, *found), (&order.id, &order.run, Some(pid)));
     assert_eq!(*spawn_hash, Some(order.spawn.hash()));
     world.let_go(&order.run);

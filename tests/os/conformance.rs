@@ -321,7 +321,7 @@ pub fn what_lives_is_found_by_the_next_agent_and_nothing_else_is(world: &mut dyn
     let pid = spawned(world, &order.run);
     world.wait_until_begun(&order.run);
     let runs = world.next_agent();
-    let [FoundRun { id, run, pid: found, spawn_hash, since: _ }] = &runs[..] else { panic!("{runs:?}") };
+    let [FoundRun { id, run, pid: found, spawn_hash, .. }] = &runs[..] else { panic!("{runs:?}") };
     assert_eq!((id, run, *found), (&order.id, &order.run, Some(pid)));
     assert_eq!(*spawn_hash, Some(order.spawn.hash()));
     world.let_go(&order.run);
@@ -390,7 +390,7 @@ pub fn a_stranger_that_became_a_run_is_found_by_the_next_agent(world: &mut dyn W
     let order = take(world, stranger, true);
     taken(world, &order.run);
     let runs = world.next_agent();
-    let [FoundRun { id, run, pid, spawn_hash, since: _ }] = &runs[..] else { panic!("{runs:?}") };
+    let [FoundRun { id, run, pid, spawn_hash, .. }] = &runs[..] else { panic!("{runs:?}") };
     assert_eq!((id, run, *pid), (&order.id, &order.run, Some(stranger.process.pid)));
     assert_eq!(*spawn_hash, order.spawn_hash);
     world.ask(&order.run, Signal::Term);

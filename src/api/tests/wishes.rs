@@ -60,6 +60,42 @@ async fn waiting_ends_with_its_time_and_says_what_was_missing() {
 }
 
 #[tokio::test]
+async fn with_a_time_one_waits_for_what_others_may_still_wish() {
+    let world = World::new(snapshot(vec![stopped("api")]));
+    let (status, body) = world.post("/v1/wait", r#"{"ids": ["api"]}"#).await.unwrap();
+    assert_eq!(status, 409);
+    assert_eq!(body["services"][0]["reason"], "not wanted: stopped by the user", "without one there is no end to it");
+    let (status, body) = world.post("/v1/wait", r#"{"ids": ["api"], "timeout": 0.02}"#).await.unwrap();
+    assert_eq!(status, 409);
+    assert_eq!(body["services"][0]["reason"], "after 0.02 s still not wanted: stopped by the user");
+    let before = world.snapshots.receiver_count();
+    let answer = world.post("/v1/wait", r#"{"ids": ["api"], "timeout": 600}"#);
+    eventually("the wait has begun", || world.snapshots.receiver_count() > before + 1).await;
+    world.publish(snapshot(vec![starting("api")]));
+    world.publish(snapshot(vec![healthy("api", 7)]));
+    assert_eq!(answer.await.unwrap().0, 200);
+}
+
+#[tokio::test]
+async fn whoever_has_wished_waits_no_longer_than_it_is_wanted() {
+    let mut world = World::new(snapshot(vec![stopped("api")]));
+    let answer = world.post("/v1/start", r#"{"ids": ["api"], "timeout": 600}"#);
+    world.answer(accepted(&[("api", Goal::Healthy)])).await;
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["services"][0]["reason"]), (409, &json!("not wanted: stopped by the user")));
+}
+
+#[tokio::test]
+async fn a_stranger_that_serves_is_remarked_on() {
+    let mut world = World::new(snapshot(vec![foreign("web")]));
+    let answer = world.post("/v1/start", r#"{"ids": ["web"]}"#);
+    world.answer(accepted(&[("web", Goal::Healthy)])).await;
+    let (status, body) = answer.await.unwrap();
+    let remark = body["remarks"][0].as_str().unwrap_or_default();
+    assert!(status == 200 && remark.contains("pilotlight adopt web"), "{body}");
+}
+
+#[tokio::test]
 async fn waiting_ends_with_the_engine() {
     let mut world = World::new(snapshot(vec![starting("api")]));
     let before = world.snapshots.receiver_count();

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::domain::sample::{define, exited, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
-use crate::domain::{Exit, Light, RunId, Step};
+use crate::domain::sample::{define, exited, foreign, healthy, id, needs, running, snapshot, stopped, waiting, wanted};
+use crate::domain::{Exit, Light, PortHolder, RunId, Step};
 
 /// What is expected, without the words.
 #[derive(Debug, PartialEq, Clone, Copy)]
 enum Is {
     Reached,
     Pending,
+    Unwanted,
     Hopeless,
 }
 
@@ -22,6 +23,7 @@ fn is(verdict: &Verdict) -> Is {
     match verdict {
         Verdict::Reached => Is::Reached,
         Verdict::Pending(_) => Is::Pending,
+        Verdict::Unwanted(_) => Is::Unwanted,
         Verdict::Hopeless(_) => Is::Hopeless,
     }
 }
@@ -77,12 +79,49 @@ fn each_goal_and_state_of_a_wanted_service_has_its_verdict() {
 }
 
 #[test]
-fn what_is_not_wanted_is_not_waited_for() {
+fn what_is_not_wanted_is_told_apart_from_what_can_not_come() {
     for view in [stopped("a"), ServiceView { wanted: false, ..in_state(ProcessState::Stopping, HealthState::Healthy) }]
     {
         let verdict = judge(&aim("a", Goal::Healthy), &snapshot(vec![view]));
-        assert!(matches!(&verdict, Verdict::Hopeless(reason) if reason.starts_with("not wanted: ")), "{verdict:?}");
+        assert!(matches!(&verdict, Verdict::Unwanted(reason) if reason.starts_with("not wanted: ")), "{verdict:?}");
     }
+}
+
+#[test]
+fn a_fresh_run_without_probes_is_not_relied_on_yet() {
+    let fresh = ServiceView { is_fresh: true, ..healthy("a", 7) };
+    for goal in [Goal::Healthy, Goal::Running] {
+        let verdict = judge(&aim("a", goal), &snapshot(vec![fresh.clone()]));
+        assert_eq!(verdict, Verdict::Pending("too young to tell whether it lasts".to_owned()), "{goal:?}");
+    }
+}
+
+#[test]
+fn a_strangers_work_is_reached_with_the_reservation_that_it_is_one() {
+    let service = |name: &str, change: fn(&mut PortHolder)| {
+        let mut view = foreign(name);
+        view.foreign.iter_mut().for_each(change);
+        view
+    };
+    let picture = snapshot(vec![
+        foreign("web"),
+        service("twin", |holder| holder.service = Some(id("db"))),
+        service("secret", |holder| holder.process = None),
+        healthy("db", 7),
+    ]);
+    let told = |name: &str, goal| reservation(&aim(name, goal), &picture);
+    let web = told("web", Goal::Healthy).expect("there is one");
+    assert!(web.starts_with("web: port 8000 is taken by pid 4321 (python3 -m http.server 8000)"), "{web}");
+    let remedy =
+        "that is not its own run: `pilotlight adopt web` takes it over, `pilotlight stop --foreign web` ends it";
+    assert!(web.ends_with(remedy), "{web}");
+    for name in ["twin", "secret"] {
+        let told = told(name, Goal::Running).expect("there is one");
+        assert!(told.ends_with("; that is not its own run"), "no stranger to be taken in hand: {told}");
+    }
+    assert_eq!(told("web", Goal::Stopped), None);
+    assert_eq!(told("db", Goal::Healthy), None);
+    assert_eq!(told("nobody", Goal::Healthy), None);
 }
 
 #[test]

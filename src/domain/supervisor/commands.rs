@@ -173,13 +173,11 @@ impl Supervisor {
         match selection {
             Selection::All => Ok(counted().map(|(id, _)| id.clone()).collect()),
             Selection::Group(name) => {
-                let group = self.catalog.groups.iter().find(|group| group.key == *name || group.name == *name);
-                let key = group.map_or(name.as_str(), |group| group.key.as_str());
-                let belongs = |unit: &Unit| unit.service.display.group.as_deref() == Some(key);
-                if !self.fleet.units.values().any(belongs) {
+                let key = self.group_key(name);
+                if !self.fleet.units.values().any(|unit| belongs(unit, key)) {
                     return Err(Refusal::NoSuchGroup(name.clone()));
                 }
-                Ok(counted().filter(|(_, unit)| belongs(unit)).map(|(id, _)| id.clone()).collect())
+                Ok(counted().filter(|(_, unit)| belongs(unit, key)).map(|(id, _)| id.clone()).collect())
             }
             Selection::Ids(ids) => {
                 for id in ids {
@@ -190,6 +188,12 @@ impl Supervisor {
                 Ok(ids)
             }
         }
+    }
+
+    /// The key of the group that is called `name`, by its key or by what people see.
+    fn group_key<'a>(&'a self, name: &'a str) -> &'a str {
+        let group = self.catalog.groups.iter().find(|group| group.key == name || group.name == name);
+        group.map_or(name, |group| group.key.as_str())
     }
 
     pub(super) fn known(&self, id: &ServiceId) -> Result<&Unit, Refusal> {
@@ -251,13 +255,17 @@ impl Supervisor {
         }
     }
 
-    /// Says what a wish for all or for a group leaves out.
+    /// Says what of all, or of a group, a wish leaves out.
     fn pass_over(&self, selection: &Selection, accepted: &mut Accepted) {
-        if matches!(selection, Selection::Ids(_)) {
-            return;
-        }
+        let group = match selection {
+            // Who is named is not passed over, but refused.
+            Selection::Ids(_) => return,
+            Selection::All => None,
+            Selection::Group(name) => Some(self.group_key(name)),
+        };
         for (id, unit) in &self.fleet.units {
-            if matches!(unit.service.kind, Kind::Detached) {
+            let is_meant = !unit.removed && group.is_none_or(|key| belongs(unit, key));
+            if is_meant && matches!(unit.service.kind, Kind::Detached) {
                 let remark =
                     format!("{id} is passed over: its type {} is not run by this version", unit.service.type_name);
                 accepted.remarks.push(remark);
@@ -272,6 +280,11 @@ impl Supervisor {
 
 pub(super) fn goal(unit: &Unit) -> Goal {
     if unit.service.one_shot { Goal::Completed } else { Goal::Healthy }
+}
+
+/// Whether `unit` stands under the heading of `key`.
+fn belongs(unit: &Unit, key: &str) -> bool {
+    unit.service.display.group.as_deref() == Some(key)
 }
 
 fn aim_stopped(id: &ServiceId) -> Aim {

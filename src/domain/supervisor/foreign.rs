@@ -9,7 +9,7 @@ use std::sync::Arc;
 use super::Supervisor;
 use super::commands::goal;
 use super::meter::Meter;
-use super::phase::{Attempt, Life, Phase, Stranger};
+use super::phase::{Attempt, Life, Phase, Shared, Stranger};
 use super::unit::{Orders, Unit};
 use crate::domain::{
     Accepted, Aim, Answer, Effect, Kind, Moment, PortHolder, ProcessId, Refusal, RunId, ServiceId, Spawn, TakeOrder,
@@ -198,6 +198,8 @@ impl Unit {
             // Whatever it was begun as: from now on it counts as what the definition spawns.
             spawn_hash: Some(spawn.hash()),
             spawn: None,
+            shared: Shared::default(),
+            fresh_until: None,
             board,
             meter: Meter::new(self.service.limits.memory, now),
         }));

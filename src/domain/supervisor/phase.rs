@@ -1,10 +1,12 @@
 //! Where a service's process is, and what can befall it: the data of [`Unit`](super::unit::Unit)'s decisions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::health::Board;
 use super::meter::Meter;
+use crate::domain::diff::changed_names;
 use crate::domain::text;
 use crate::domain::{Exit, Moment, Outcome, Part, PortHolder, RunId, Spared, Spawn, Step};
 
@@ -96,10 +98,64 @@ pub struct Life {
     pub spawn_hash: Option<String>,
     /// What was spawned; `None` if an earlier agent did.
     pub spawn: Option<Arc<Spawn>>,
+    /// What it got of shared variables.
+    pub shared: Shared,
+    /// Until when it is too young for its being there to say that it works; `None` once it is not, or has probes.
+    pub fresh_until: Option<Moment>,
     /// Its health.
     pub board: Board,
     /// What it uses.
     pub meter: Meter,
+}
+
+/// What a run got of shared variables, and which it would get otherwise by now.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Shared {
+    got: Got,
+    outdated: Vec<String>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+enum Got {
+    /// Nothing tells.
+    #[default]
+    Unknown,
+    /// These.
+    Values(Arc<BTreeMap<String, String>>),
+    /// Those of which these are the hashes: what an earlier agent has left a record of.
+    Hashes(BTreeMap<String, String>),
+}
+
+impl Shared {
+    /// What is spawned as `spawn`.
+    pub fn of(spawn: &Spawn) -> Self {
+        Self { got: Got::Values(Arc::clone(&spawn.shared_env)), outdated: Vec::new() }
+    }
+
+    /// What the record of an earlier agent's run tells.
+    pub fn recorded(hashes: Option<BTreeMap<String, String>>) -> Self {
+        Self { got: hashes.map_or(Got::Unknown, Got::Hashes), outdated: Vec::new() }
+    }
+
+    /// Finds out what would be otherwise if the run were spawned as `spawn` now.
+    pub fn compare(&mut self, spawn: &Spawn) {
+        let names = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+        self.outdated = match &self.got {
+            Got::Unknown => Vec::new(),
+            Got::Values(got) if Arc::ptr_eq(got, &spawn.shared_env) => Vec::new(),
+            Got::Values(got) => names(changed_names(got, &spawn.shared_env)),
+            Got::Hashes(got) => names(changed_names(got, &spawn.shared_hashes())),
+        };
+        if self.outdated.is_empty() && matches!(self.got, Got::Hashes(_)) {
+            // They are the same, and these are in memory once for all services.
+            self.got = Got::Values(Arc::clone(&spawn.shared_env));
+        }
+    }
+
+    /// The names of the variables that would be otherwise, in their order.
+    pub fn outdated(&self) -> &[String] {
+        &self.outdated
+    }
 }
 
 /// A run that is ending.
@@ -348,7 +404,7 @@ impl Phase {
         let own = match self {
             Self::Backoff(until) => Some(*until),
             Self::Preparing(preparing) => Some(preparing.deadline),
-            Self::Up(life) => life.meter.next_deadline(),
+            Self::Up(life) => life.meter.next_deadline().into_iter().chain(life.fresh_until).min(),
             Self::Stopping(ending) => Some(ending.deadline),
             Self::Foreign(stranger) => Some(stranger.recheck),
             Self::Idle

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::meter::Meter;
-use super::phase::{Attempt, Ending, Life, Phase, Preparing, Sequel, Stranger};
+use super::phase::{Attempt, Ending, Life, Phase, Preparing, Sequel, Shared, Stranger};
 use super::unit::{Orders, Unit};
 use crate::domain::{
     Effect, Exit, FoundRun, HealthState, LastExit, Moment, Part, PortHolder, RunId, Spawn, SpawnOrder,
@@ -13,6 +13,10 @@ use crate::domain::{
 
 /// How often a taken port is looked at again.
 const PORT_RECHECK: Duration = Duration::from_secs(2);
+
+/// How long a run without probes must last before whoever has wished for it is told that it is up. What can't start (a
+/// wrong argument, a missing file, a taken port) mostly ends well within that, and nobody minds waiting so long.
+const FRESH: Duration = Duration::from_millis(250);
 
 impl Unit {
     /// Starts it under the id `run`, or goes on with a start that a step has come before.
@@ -84,14 +88,29 @@ impl Unit {
             adopted: false,
             spawn_hash: Some(attempt.spawn.hash()),
             spawn: Some(Arc::clone(&attempt.spawn)),
+            shared: Shared::of(&attempt.spawn),
+            fresh_until: self.fresh_until(now, now),
             board: self.fresh_board(now, now, HealthState::Starting),
             meter: Meter::new(self.service.limits.memory, now),
         };
         self.phase = Phase::Up(Box::new(life));
+        self.compare_shared();
         self.record("started", Some(&run), format!("started as pid {pid}"), orders);
         self.note_health(now, HealthState::Starting, orders);
         self.probe_due(now, orders);
         true
+    }
+
+    /// Until when a run that began at `started` is too young to be relied on; `None` if it is not, or if probes tell.
+    fn fresh_until(&self, started: Moment, now: Moment) -> Option<Moment> {
+        let until = started + FRESH;
+        (self.service.probes.is_empty() && now < until).then_some(until)
+    }
+
+    /// Takes note that its run has lasted; true if that is new.
+    pub fn note_lasting(&mut self, now: Moment) -> bool {
+        let Phase::Up(life) = &mut self.phase else { return false };
+        life.fresh_until.take_if(|until| *until <= now).is_some()
     }
 
     /// Ends a step that has had its time; true if there was one.
@@ -153,9 +172,12 @@ impl Unit {
                 adopted: true,
                 spawn_hash: found.spawn_hash.clone(),
                 spawn: None,
+                shared: Shared::recorded(found.shared_hashes.clone()),
+                fresh_until: self.fresh_until(found.since, now),
                 board: self.fresh_board(found.since, now, HealthState::Unknown),
                 meter: Meter::new(self.service.limits.memory, now),
             }));
+            self.compare_shared();
             self.record("adopted", Some(&run), format!("taken over as pid {pid}"), orders);
             self.step(now, super::phase::Input::Time, orders);
         } else {

@@ -155,6 +155,8 @@ fn phases() -> Vec<(&'static str, Arc<Service>, Phase)> {
         adopted: false,
         spawn_hash: None,
         spawn: None,
+        shared: super::phase::Shared::default(),
+        fresh_until: None,
         board: waiting.clone(),
         meter: Meter::new(None, NOW),
     };

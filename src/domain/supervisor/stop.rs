@@ -314,7 +314,8 @@ impl Unit {
             Next::GiveUp(restarts) => {
                 let first = self.first_cause.as_deref().filter(|first| *first != text);
                 let first = first.map(|first| format!("; at first: {first}")).unwrap_or_default();
-                let text = format!("{text}; gave up after {restarts} restarts{first}");
+                let count = if restarts == 1 { "1 restart".to_owned() } else { format!("{restarts} restarts") };
+                let text = format!("{text}; gave up after {count}{first}");
                 self.phase = Phase::Failed(text.clone());
                 self.record("failed", run.as_ref(), text, orders);
             }

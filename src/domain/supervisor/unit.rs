@@ -97,6 +97,14 @@ impl Unit {
         };
         self.service = Arc::clone(service);
         self.removed = false;
+        self.compare_shared();
+    }
+
+    /// Finds out which shared variables the living run would get otherwise by the definition in use.
+    pub fn compare_shared(&mut self) {
+        if let (Kind::Process(spawn), Phase::Up(life)) = (&self.service.kind, &mut self.phase) {
+            life.shared.compare(spawn);
+        }
     }
 
     /// What the definition in use spawns.
@@ -259,6 +267,7 @@ impl Unit {
             self.probe_due(now, orders);
         }
         self.measure_due(now, orders);
+        changed |= self.note_lasting(now);
         changed |= self.step_overdue(now, orders);
         changed |= self.ending_overdue(now, orders);
         changed || matches!(self.phase, Phase::Backoff(until) if until <= now) || self.port_is_due(now)

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::fleet::is_counted;
 use super::phase::{Phase, Sequel, Stranger};
 use super::unit::Unit;
-use crate::domain::diff::changed_names;
 use crate::domain::{HealthState, Intent, Kind, Light, Moment, Part, ProcessState, RunId, ServiceView};
 
 /// The view of `unit` now; `since` goes on where nothing that it is about has changed.
@@ -33,6 +32,7 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
         run,
         started,
         adopted,
+        is_fresh: matches!(&unit.phase, Phase::Up(life) if life.fresh_until.is_some()),
         restarts: unit.restarts,
         last_exit: unit.last_exit.clone(),
         first_cause: unit.first_cause.clone(),
@@ -210,12 +210,9 @@ fn reason(unit: &Unit, intent: &Intent, process: ProcessState, health: HealthSta
                 Some(file) => format!("{base}; not restarted on changes for now: {file} changes each time it starts"),
                 None => base,
             };
-            match (&life.spawn, unit.spawn()) {
-                (Some(old), Some(new)) if old.shared_env != new.shared_env => {
-                    let names = changed_names(&old.shared_env, &new.shared_env).join(", ");
-                    format!("{base}; started before {names} changed")
-                }
-                _ => base,
+            match life.shared.outdated() {
+                [] => base,
+                names => format!("{base}; started before {} changed", names.join(", ")),
             }
         }
     }

@@ -60,6 +60,7 @@ impl Found {
             run: self.run.clone(),
             pid: self.main.as_ref().map(|held| held.identity().pid),
             spawn_hash: self.record.as_ref().map(|record| record.spawn_hash.clone()),
+            shared_hashes: self.record.as_ref().and_then(|record| record.shared_hashes.clone()),
             since: clock.now() - age(self.since),
         }
     }

@@ -1,5 +1,6 @@
 //! The port `Processes`: scripted children, and strangers on ports.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use pilotlight::domain::{
@@ -103,6 +104,8 @@ pub struct Child {
     pub pid: u32,
     pub since: Moment,
     pub hash: String,
+    /// What is on record of the shared variables that it got.
+    pub shared: Option<BTreeMap<String, String>>,
     /// Whether its main process lives.
     pub main: bool,
     /// How many others live.
@@ -162,6 +165,7 @@ impl Processes for Machine {
             pid: self.pids,
             since: self.now,
             hash: spawn.hash(),
+            shared: Some(spawn.shared_hashes()),
             main: true,
             others: behaviour.leaves,
             apart: behaviour.apart,
@@ -193,6 +197,7 @@ impl Processes for Machine {
             since: self.now,
             unrecorded: spawn_hash.is_none(),
             hash: spawn_hash.unwrap_or_default(),
+            shared: None,
             main: true,
             others: 0,
             apart: 0,
@@ -247,6 +252,7 @@ impl Machine {
                 run: run.clone(),
                 pid: child.main.then_some(child.pid),
                 spawn_hash: (run.part() == Part::Main).then(|| child.hash.clone()),
+                shared_hashes: child.shared.clone(),
                 since: child.since,
             }
         });
