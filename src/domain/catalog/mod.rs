@@ -12,6 +12,7 @@ mod dependencies;
 mod draft;
 mod durations;
 mod effective;
+mod elsewhere;
 mod environment;
 mod expand;
 mod exposed;
