@@ -10,7 +10,6 @@ pub mod app;
 pub mod api;
 pub mod cli;
 pub mod notify;
-#[cfg(target_os = "linux")]
 pub mod tray;
 pub mod wire;
 

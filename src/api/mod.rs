@@ -1,4 +1,5 @@
-//! The control interface: one HTTP router over the engine's handle, served on a private Unix socket.
+//! The control interface: one HTTP router over the engine's handle, served on a private Unix socket
+//! (Windows: a named pipe).
 //!
 //! It decides nothing about services: wishes go to the engine as commands, answers are made from its snapshots. What lies
 //! outside of the engine (samples of processes, ends of logs, what happened) comes through [`Backstage`].
@@ -9,17 +10,22 @@ mod events;
 mod failure;
 mod known;
 mod plan;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod router;
+mod serve;
 mod show;
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
-mod unix;
 mod wait;
 
 pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Sampling};
+pub use platform::Listener;
 pub use router::router;
-pub use unix::{Listener, serve};
+pub use serve::serve;
 
 /// The OpenAPI document of the interface.
 pub const OPENAPI: &str = include_str!("openapi.json");

@@ -3,29 +3,10 @@
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::pin::pin;
 use std::time::Duration;
 
-use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 use rustix::process::geteuid;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::watch;
-use tokio::task::JoinSet;
-
-/// How many clients are served at a time. More are told to come back.
-pub(super) const MAX_CONNECTIONS: usize = 128;
-
-/// How long the head of a request may take to arrive, from the connection or the end of the request before.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// How long answers that are under way may still take at the end.
-const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// What a client that is one too many is told.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
 
 /// A socket that clients can connect to; its file goes away with it.
 #[derive(Debug)]
@@ -58,7 +39,7 @@ impl Listener {
     }
 
     /// The next client of the same user.
-    async fn accept(&self) -> UnixStream {
+    pub async fn accept(&self) -> UnixStream {
         loop {
             match self.inner.accept().await {
                 Ok((stream, _)) => match stream.peer_cred() {
@@ -86,55 +67,10 @@ impl Drop for Listener {
     }
 }
 
-/// Serves `router` to all clients of `listener` until `end`; then lets those that are being answered have their answer,
-/// for a short while.
-///
-/// Gives the listener back: whoever waits for the agent to be gone sees its socket go when that is dropped.
-pub async fn serve(listener: Listener, router: Router, end: impl Future<Output = ()>) -> Listener {
-    let mut connections = JoinSet::new();
-    let (ending, ended) = watch::channel(());
-    let mut end = pin!(end);
-    loop {
-        tokio::select! {
-            stream = listener.accept() => {
-                if connections.len() < MAX_CONNECTIONS {
-                    connections.spawn(converse(stream, router.clone(), ended.clone()));
-                } else {
-                    // Whether it gets this or not, the connection is closed.
-                    let _ = stream.try_write(BUSY);
-                }
-            }
-            Some(_) = connections.join_next() => {}
-            () = &mut end => break,
-        }
-    }
-    drop((ending, router));
-    let last_words = async { while connections.join_next().await.is_some() {} };
-    // Who has not got its answer by then waits for something that will not come any more.
-    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
-    listener
-}
-
-/// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone.
-async fn converse(stream: UnixStream, router: Router, mut ended: watch::Receiver<()>) {
-    let service = TowerToHyperService::new(router);
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    let done = tokio::select! {
-        done = connection.as_mut() => done,
-        _ = ended.changed() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = done {
-        // A client that hung up or sent no HTTP; nobody is left to be told.
-        tracing::debug!(%error, "a client's connection ended early");
-    }
+/// Tells a client that is one too many to come back.
+pub fn turn_away(stream: UnixStream, answer: &[u8]) {
+    // Whether it gets this or not, the connection is closed.
+    let _ = stream.try_write(answer);
 }
 
 fn is_socket(found: &std::fs::Metadata) -> bool {

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::io::{self, IsTerminal};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,6 +14,7 @@ use tokio::task::LocalSet;
 use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
 use super::plan::proposals;
+use super::platform::uptime;
 use super::project::{Project, in_full};
 use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
@@ -33,18 +35,16 @@ use crate::{power, tray};
 
 /// Runs the agent until it is told to end.
 pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
-    let has_desktop = tray::is_desktop();
-    if run.tray && !has_desktop {
-        return refuse(
-            Exit::NotDone,
-            "there is no session bus, so there can be no tray",
-            Some("run it with --headless"),
-        );
-    }
-    let face = match (run.headless, has_desktop) {
+    let face = match (run.headless, run.tray) {
         (true, _) => Face::None,
-        (false, true) => Face::Tray,
-        (false, false) => Face::TrayLater,
+        (false, insists) => match tray::obstacle() {
+            None => Face::Tray,
+            Some(obstacle) if insists => {
+                let text = format!("{obstacle}, so there can be no tray");
+                return refuse(Exit::NotDone, &text, Some("run it with --headless"));
+            }
+            Some(_) => Face::TrayLater,
+        },
     };
     let place = match project.open_state(global) {
         Ok(place) => place,
@@ -64,15 +64,17 @@ pub(super) fn run(project: &Project, global: &Global, run: &Run) -> Exit {
         Err(error) => return refuse(Exit::NotDone, &format!("failed to open the agent's log: {error}"), None),
     };
     place.remarks.iter().for_each(|remark| tracing::warn!("{remark}"));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(LINGER).build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => return refuse(Exit::NotDone, &format!("failed to start: {error}"), None),
-    };
     let agent = Agent { project, dir, socket: rendezvous.socket(), face, is_quiet: run.quiet };
-    match LocalSet::new().block_on(&runtime, agent.live()) {
-        Ok(exit) => exit,
-        Err(error) => refuse(Exit::NotDone, &error, None),
+    let life = |stand| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().thread_keep_alive(LINGER).build();
+        let runtime = runtime.map_err(|error| format!("failed to start: {error}"))?;
+        LocalSet::new().block_on(&runtime, agent.live(stand))
+    };
+    // Some trays need this very thread; then the agent lives on another.
+    match tray::host(face != Face::None, life) {
+        Ok(Ok(exit)) => exit,
+        Ok(Err(error)) => refuse(Exit::NotDone, &error, None),
+        Err(error) => refuse(Exit::NotDone, &format!("failed to start: {error}"), None),
     }
 }
 
@@ -86,7 +88,7 @@ enum Face {
     None,
     /// The tray.
     Tray,
-    /// The tray as soon as there is a session bus; until then the same as without.
+    /// The tray as soon as it can be shown; until then the same as without.
     TrayLater,
 }
 
@@ -94,14 +96,14 @@ enum Face {
 struct Agent<'a> {
     project: &'a Project,
     dir: StateDir,
-    socket: std::path::PathBuf,
+    socket: PathBuf,
     face: Face,
     is_quiet: bool,
 }
 
 impl Agent<'_> {
-    /// Puts all sides together, and lives until the domain orders the end.
-    async fn live(self) -> Result<Exit, String> {
+    /// Puts all sides together, and lives until the domain orders the end. The tray, if any, is shown on `stand`.
+    async fn live(self, stand: tray::Stand) -> Result<Exit, String> {
         let Self { project, dir, socket, face, is_quiet } = self;
         let clock = Clock::start(uptime());
         let engine = Engine::new(clock, RunIds::new(&prefix()));
@@ -180,7 +182,8 @@ impl Agent<'_> {
         let obeying = tokio::task::spawn_local(signals::obey(handle.clone(), Rc::clone(&is_hasty)));
         greet(project, face);
         if face != Face::None {
-            tokio::task::spawn_local(tray::run(handle.clone(), desk(project, &dir, opener, has_tray)));
+            let pictures = socket.with_extension("pictures");
+            stand.show(handle.clone(), desk(project, &dir, opener, has_tray, pictures));
         }
         let mut console = None;
         if face != Face::Tray && !is_quiet && io::stdout().is_terminal() {
@@ -229,7 +232,13 @@ fn greet(project: &Project, face: Face) {
 }
 
 /// What the tray needs beside the engine.
-fn desk(project: &Project, dir: &StateDir, opener: Option<Opener>, is_there: Arc<AtomicBool>) -> tray::Desk {
+fn desk(
+    project: &Project,
+    dir: &StateDir,
+    opener: Option<Opener>,
+    is_there: Arc<AtomicBool>,
+    pictures: PathBuf,
+) -> tray::Desk {
     let places = tray::Places {
         sources: project.location.folder.clone(),
         drop_ins: project.location.drop_ins.clone(),
@@ -249,19 +258,13 @@ fn desk(project: &Project, dir: &StateDir, opener: Option<Opener>, is_there: Arc
         });
         costs.collect()
     };
-    tray::Desk { places, opener, sampler: Some(Box::new(sampler)), is_there }
+    tray::Desk { places, opener, sampler: Some(Box::new(sampler)), is_there, pictures }
 }
 
 fn open_log(opener: Option<Opener>, dir: &StateDir) -> Option<OpenLog> {
     let dir = dir.clone();
     let opener = opener?;
     Some(Arc::new(move |id: &ServiceId| opener(&Target::Path(dir.log(id)))))
-}
-
-/// The machine's age, without its sleep: before that no process can have begun.
-pub(super) fn uptime() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
 }
 
 /// What makes the run ids of this agent different from all others': when it began, and as which process.

@@ -8,6 +8,9 @@ mod backstage;
 mod complete;
 mod console;
 mod plan;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod project;
 mod signals;
 mod words;
@@ -21,7 +24,7 @@ use project::Project;
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     crate::process::share_one_heap();
-    if let Some(exit) = complete::complete() {
+    if let Some(exit) = platform::errand().or_else(complete::complete) {
         return exit;
     }
     let Invocation { global, command } = cli::parse();

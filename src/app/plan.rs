@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::agent::uptime;
+use super::platform::uptime;
 use super::project::Project;
 use crate::api::Proposals;
 use crate::cli::{self, Control, Exit, Global, Plan, refuse};

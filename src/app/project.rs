@@ -72,11 +72,11 @@ impl Project {
     /// in another session, with another runtime directory).
     pub fn socket(&self, global: &Global) -> Result<PathBuf, String> {
         let socket = self.rendezvous()?.socket();
-        if socket.exists() {
+        if Rendezvous::may_listen(&socket) {
             return Ok(socket);
         }
         let told = self.state(global).ok().and_then(|place| AgentRecord::load(&place.dir));
-        let told = told.map(|record| PathBuf::from(record.control)).filter(|told| told.exists());
+        let told = told.map(|record| PathBuf::from(record.control)).filter(|told| Rendezvous::may_listen(told));
         Ok(told.unwrap_or(socket))
     }
 

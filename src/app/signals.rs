@@ -4,8 +4,7 @@ use std::cell::Cell;
 use std::io;
 use std::rc::Rc;
 
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::platform::Requests;
 use crate::domain::{Command, Shutdown};
 use crate::engine::Handle;
 
@@ -15,15 +14,9 @@ use crate::engine::Handle;
 /// # Errors
 /// If the system refuses to tell of signals.
 pub(super) async fn obey(handle: Handle, is_hasty: Rc<Cell<bool>>) -> io::Result<()> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut hang_up = signal(SignalKind::hangup())?;
+    let mut requests = Requests::listen()?;
     loop {
-        let keeps = tokio::select! {
-            Some(()) = terminate.recv() => false,
-            Some(()) = interrupt.recv() => false,
-            Some(()) = hang_up.recv() => true,
-        };
+        let keeps = requests.next().await;
         let is_ending = handle.snapshot().shutting_down;
         let shutdown = match (is_ending, keeps) {
             (true, _) => {

@@ -164,8 +164,7 @@ fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
     let page =
         Target::page(url).ok_or_else(|| not_done(format!("{url} is no page: only http and https are opened")))?;
     let program = Program::find(std::env::var_os("PATH"));
-    let program =
-        program.ok_or_else(|| not_done("there is neither xdg-open nor gio on the PATH".to_owned()).hint(url))?;
+    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(url))?;
     program.open(&page).map_err(|error| not_done(error.to_string()))?;
     Ok(Exit::Done)
 }

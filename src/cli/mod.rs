@@ -10,8 +10,10 @@ mod exit;
 mod logs;
 mod offline;
 mod plan;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod render;
-mod unix;
 
 pub use args::{
     Adopt, Ask, Check, Command, Global, GraphFormat, Ids, Invocation, Logs, Output, Plan, Run, RunAction, Stop,

@@ -11,9 +11,11 @@ mod needs;
 mod options;
 mod page;
 mod part;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod routes;
 mod tell;
-mod unix;
 mod voice;
 
 use std::ffi::OsString;

@@ -14,7 +14,7 @@ use super::mood::Mood;
 use super::options::{Child, Kind, Part};
 use super::routes::{Stage, router};
 use super::voice::say;
-use super::{listen, unix};
+use super::{listen, platform};
 
 /// How long answers under way may take once it ends.
 const LAST_ANSWERS: Duration = Duration::from_millis(250);
@@ -32,9 +32,9 @@ pub async fn play(part: Part) -> u8 {
 
 async fn live(part: &Part) -> io::Result<u8> {
     if part.own_session {
-        unix::leave_session()?;
+        platform::leave_session()?;
     }
-    let mut signals = unix::Signals::listen()?;
+    let mut signals = platform::Signals::listen()?;
     say(format_args!("{} starting, pid {}", part.name, std::process::id()));
     if let Some(place) = part.spawn_child {
         spawn_child(part, place)?;
@@ -139,10 +139,10 @@ async fn crash_on_time(part: &Part) -> u8 {
     part.exit_code.unwrap_or(1)
 }
 
-async fn asked_to_end(part: &Part, signals: &mut unix::Signals) -> &'static str {
+async fn asked_to_end(part: &Part, signals: &mut platform::Signals) -> &'static str {
     loop {
         let name = signals.next().await;
-        if !part.ignore_term || name != "SIGTERM" {
+        if !part.ignore_term || name != platform::TERM {
             return name;
         }
         say(format_args!("{} ignoring {name}", part.name));

@@ -4,6 +4,9 @@ use std::io::Result;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+/// What asks a service to end here.
+pub const TERM: &str = "SIGTERM";
+
 /// The signals that ask it to end.
 pub struct Signals {
     terminate: Signal,
@@ -19,7 +22,7 @@ impl Signals {
     /// Waits for the next one, and names it.
     pub async fn next(&mut self) -> &'static str {
         tokio::select! {
-            _ = self.terminate.recv() => "SIGTERM",
+            _ = self.terminate.recv() => TERM,
             _ = self.interrupt.recv() => "SIGINT",
         }
     }

@@ -8,7 +8,6 @@
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -145,8 +144,7 @@ impl State {
     }
 
     fn append(&mut self, path: &Path, marks: &[Mark]) -> io::Result<()> {
-        let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600).open(path)?.write_all(&encode(marks))?;
+        private().append(true).create(true).open(path)?.write_all(&encode(marks))?;
         self.marks += marks.len();
         self.last = marks.last().copied();
         self.quiet = None;
@@ -162,14 +160,22 @@ impl State {
     }
 }
 
+/// Options that make new files for their owner only.
+fn private() -> OpenOptions {
+    #[cfg_attr(not(unix), expect(unused_mut, reason = "there what is new inherits who may see it"))]
+    let mut options = OpenOptions::new();
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 fn encode(marks: &[Mark]) -> Vec<u8> {
     marks.iter().flat_map(|mark| [mark.at.to_le_bytes(), mark.offset.to_le_bytes()]).flatten().collect()
 }
 
 fn replace(path: &Path, marks: &[Mark]) -> io::Result<()> {
     let temporary = path.with_extension("index.tmp");
-    let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true).mode(0o600).open(&temporary)?.write_all(&encode(marks))?;
+    private().write(true).create(true).truncate(true).open(&temporary)?.write_all(&encode(marks))?;
     fs::rename(temporary, path)
 }
 

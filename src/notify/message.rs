@@ -21,7 +21,7 @@ pub struct Message {
     pub urgency: Urgency,
     /// The same for all that replace each other.
     pub tag: String,
-    /// The buttons: key and label.
+    /// The buttons: key and label. The one without a label is the click beside them.
     pub buttons: Vec<(&'static str, &'static str)>,
 }
 
@@ -41,8 +41,9 @@ impl Message {
     pub fn of(notice: &Notice, has_logs: bool) -> Self {
         let mut buttons = Vec::new();
         if notice.service.is_some() {
-            // A click beside the buttons; some servers show no buttons at all.
-            buttons.extend(has_logs.then_some(("default", "Logs")));
+            // A click beside the buttons; some servers show no buttons at all. Those that would draw it as a button
+            // leave one without a label out.
+            buttons.extend(has_logs.then_some(("default", "")));
             buttons.push(("restart", "Restart"));
             buttons.extend(has_logs.then_some(("logs", "Logs")));
             buttons.push(("mute", "Mute for 1 h"));
@@ -101,6 +102,13 @@ mod tests {
         let expected = [Answer::Logs, Answer::Restart, Answer::Logs, Answer::Mute].map(Some);
         assert_eq!(answers, expected);
         assert_eq!(Answer::of_button("settings"), None);
+    }
+
+    #[test]
+    fn where_the_click_beside_the_buttons_is_drawn_as_well_no_button_is_there_twice() {
+        let message = Message::of(&notice("", Some("web")), true);
+        let labels: Vec<_> = message.buttons.iter().map(|(_, label)| *label).collect();
+        assert_eq!(labels, ["", "Restart", "Logs", "Mute for 1 h"]);
     }
 
     #[test]

@@ -2,9 +2,12 @@
 //!
 //! Faces share it. It knows nothing of services, and what was opened is none of its business afterwards.
 
-mod unix;
+mod opener;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod system;
 
-pub use unix::{Opener, Program, find_opener};
+pub use opener::{Opener, Program, find_opener};
 
 use std::path::PathBuf;
 

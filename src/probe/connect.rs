@@ -2,12 +2,11 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use tokio::net::{TcpStream, UnixStream, lookup_host};
+use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
 use super::words;
@@ -32,12 +31,6 @@ pub(super) async fn tcp(host: &str, port: u16, patience: Duration) -> Outcome {
         }
         Err(failure)
     });
-    judged(connected.await, patience)
-}
-
-/// Passes if the socket at `path` takes a connection.
-pub(super) async fn unix(path: &Path, patience: Duration) -> Outcome {
-    let connected = timeout(patience, async { UnixStream::connect(path).await.map(drop) });
     judged(connected.await, patience)
 }
 
@@ -69,7 +62,7 @@ fn is_loopback_name(host: &str) -> bool {
     host == "localhost" || host.ends_with(".localhost")
 }
 
-fn judged<E>(connected: Result<io::Result<()>, E>, patience: Duration) -> Outcome {
+pub(super) fn judged<E>(connected: Result<io::Result<()>, E>, patience: Duration) -> Outcome {
     match connected {
         Ok(Ok(())) => Outcome::Pass,
         Ok(Err(error)) => Outcome::Fail(words::innermost(&error)),
@@ -80,7 +73,6 @@ fn judged<E>(connected: Result<io::Result<()>, E>, patience: Duration) -> Outcom
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
-    use std::os::unix::net::UnixListener;
 
     use super::*;
 
@@ -116,17 +108,6 @@ mod tests {
     async fn an_unknown_host_is_named() {
         let outcome = tcp("no-such-host.invalid", 1, PATIENCE).await;
         assert_eq!(outcome, Outcome::Fail("host not found: no-such-host.invalid".to_owned()));
-    }
-
-    #[tokio::test]
-    async fn a_unix_socket_passes_while_someone_listens() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("socket");
-        assert_eq!(unix(&path, PATIENCE).await, Outcome::Fail("no such file".to_owned()));
-        let listener = UnixListener::bind(&path).unwrap();
-        assert_eq!(unix(&path, PATIENCE).await, Outcome::Pass);
-        drop(listener);
-        assert_eq!(unix(&path, PATIENCE).await, refused());
     }
 
     #[test]

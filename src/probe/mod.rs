@@ -5,15 +5,20 @@
 //! kept. Whatever a service says is cleaned and cut before it goes into an answer.
 
 mod connect;
+#[cfg_attr(windows, path = "windows/exec.rs")]
 mod exec;
 mod file;
 mod http;
 mod net;
 mod output;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows/socket.rs")]
+mod platform;
 mod words;
 
 pub use net::NetProbes;
 pub use output::{OpenOutput, Output};
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

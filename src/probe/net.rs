@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::output::{self, OpenOutput, Place};
-use super::{connect, exec, file, http, words};
+use super::{connect, exec, file, http, platform, words};
 use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId, ServiceId};
 use crate::engine::ports::{Inbox, Probes};
 
@@ -103,7 +103,7 @@ impl Shared {
                 }
             }
             Check::Tcp { host, port } => connect::tcp(host, *port, patience).await,
-            Check::Unix { path } => connect::unix(path, patience).await,
+            Check::Unix { path } => platform::socket(path, patience).await,
             Check::Log { pattern } => match self.place(order) {
                 Some(place) => {
                     let of = (order.id.clone(), order.run.clone());

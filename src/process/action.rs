@@ -1,26 +1,27 @@
-//! Runs actions: each in a session of its own, with the service's directory and environment, its output into a log of
-//! its own that is bounded.
+//! Runs actions: each apart from the agent as a service is, with the service's directory and environment, its output into
+//! a log of its own that is bounded.
 //!
 //! An action is no run, and nothing of it is found by a later agent: when this one ends, what still runs is asked to end.
 //! What an action leaves running when it ends itself is left alone. Each has a thread that waits for it and one that
 //! copies what it says, which end with it.
 
+#[cfg(unix)]
+#[path = "action/unix.rs"]
+mod system;
+
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
-
-use super::failure;
+use self::system::{Begun, Reach, open_log};
 use super::record::make_folder;
-use super::spawn::{detach, environment};
+#[cfg(windows)]
+use super::windows::action as system;
 use crate::domain::text::last_line;
 use crate::domain::{ActionOrder, Event, Exit, RunId, SpawnOrder};
 use crate::engine::StateDir;
@@ -35,7 +36,7 @@ const TAIL: usize = 4096;
 /// No more of the last line is told, in characters.
 const LONGEST_LINE: usize = 200;
 
-/// The port [`Actions`] on Linux.
+/// The port [`Actions`].
 #[derive(Debug)]
 pub struct OsActions {
     inbox: Inbox,
@@ -43,8 +44,8 @@ pub struct OsActions {
     running: Processes,
 }
 
-/// The main processes of the running actions, none of them collected yet.
-type Processes = Arc<Mutex<HashMap<RunId, Pid>>>;
+/// What the running actions are reached by.
+type Processes = Arc<Mutex<HashMap<RunId, Reach>>>;
 
 impl OsActions {
     /// Runs what is ordered, and tells of ends to `inbox`.
@@ -76,10 +77,7 @@ impl Actions for OsActions {
 /// Asks what still runs to end, and does not wait for that.
 impl Drop for OsActions {
     fn drop(&mut self) {
-        for pid in held(&self.running).values() {
-            // It is not collected yet, so the group is its own. Who has ended meanwhile needs no request.
-            let _ = kill_process_group(*pid, Signal::TERM);
-        }
+        held(&self.running).values().for_each(system::ask);
     }
 }
 
@@ -90,53 +88,28 @@ fn perform(order: ActionOrder, dir: &StateDir, running: &Processes) -> Result<(E
     let mut log = log.map_err(|error| format!("its log can't be opened: {error}"))?;
     let (mut output, input) = io::pipe().map_err(|error| format!("it can't be listened to: {error}"))?;
     let order = SpawnOrder { id, run: run.clone(), spawn, port: None };
-    let environment = environment(&order, dir);
-    let path = environment.get(std::ffi::OsStr::new("PATH")).cloned();
-    let (program, arguments) = order.spawn.argv.split_first().ok_or("its command is empty")?;
-    let mut command = Command::new(program);
-    command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
-    let second = input.try_clone().map_err(|error| format!("it can't be listened to: {error}"))?;
-    command.stdout(input).stderr(second);
-    detach(&mut command);
-    let mut child = {
+    let action = {
         // Whoever ends them all ends this one, too, or comes before it has begun.
         let mut running = held(running);
-        let child = command.spawn().map_err(|error| failure::explain(&order.spawn, path.as_deref(), &error))?;
-        running.insert(run.clone(), Pid::from_child(&child));
-        child
+        let action = Begun::begin(&order, dir, input)?;
+        running.insert(run.clone(), action.reach());
+        action
     };
-    // It holds our own ends of the pipe.
-    drop(command);
     let (sender, said) = channel();
     let copier = thread::Builder::new().name("action".to_owned()).spawn(move || {
         // Who waits for it may have lost patience.
         let _ = sender.send(log.copy(&mut output));
     });
-    let pid = Pid::from_child(&child);
-    let status = loop {
-        match waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) {
-            Err(rustix::io::Errno::INTR) => {}
-            ended => break ended,
-        }
-    };
-    // From here on its number may be another's.
+    let exit = action.ended();
+    // From here on what it was reached by may be another's.
     held(running).remove(&run);
-    // Somebody who collects all the dead may have been faster: how it ended is known already.
-    let _ = child.wait();
+    action.collect();
     let words = match copier {
         Ok(_) => match said.recv_timeout(LAST_WORDS) {
             Ok(tail) => last_line(&String::from_utf8_lossy(&tail), LONGEST_LINE),
             Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => String::new(),
         },
         Err(error) => format!("what it said is lost: {error}"),
-    };
-    let exit = match status {
-        Ok(Some(status)) => match (status.exit_status(), status.terminating_signal()) {
-            (Some(code), _) => Exit::Code(code),
-            (None, Some(signal)) => Exit::Signal(signal),
-            (None, None) => Exit::Unknown,
-        },
-        Ok(None) | Err(_) => Exit::Unknown,
     };
     Ok((exit, words))
 }
@@ -193,16 +166,18 @@ fn fresh(path: &Path) -> io::Result<File> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
     }
-    OpenOptions::new().append(true).create(true).mode(0o600).open(path)
+    open_log(path)
 }
 
-fn held(running: &Processes) -> MutexGuard<'_, HashMap<RunId, Pid>> {
+fn held(running: &Processes) -> MutexGuard<'_, HashMap<RunId, Reach>> {
     // Nothing in it is ever half changed.
     running.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests {
+    use rustix::process::{Pid, Signal};
     use tokio::sync::mpsc;
 
     use super::*;

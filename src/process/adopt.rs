@@ -5,10 +5,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use super::record::RunRecord;
+use super::marker::is_run_id;
+use super::record::{self, RunRecord};
 use super::spared;
 use super::stat::{self, Identity};
-use super::tree::{Process, Scan, is_run_id};
+use super::tree::{Process, Scan};
 use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId, Spared};
 use crate::engine::{Clock, StateDir};
 
@@ -25,15 +26,6 @@ pub(super) struct Found {
     pub since: u64,
     /// Its record, if there is one.
     pub record: Option<RunRecord>,
-}
-
-/// All services that have a folder.
-pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
-    let Ok(folders) = std::fs::read_dir(dir.services()) else { return Vec::new() };
-    let mut services: Vec<ServiceId> =
-        folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
-    services.sort();
-    services
 }
 
 /// The records of this boot; others prove nothing about what lives now.
@@ -85,21 +77,11 @@ pub(super) fn find(
     found
 }
 
-/// How the runs of `records` ended, of services of which `runs` has none.
-pub(super) fn ends(records: BTreeMap<ServiceId, RunRecord>, runs: &[FoundRun]) -> Vec<FoundEnd> {
-    let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
-    let end = |(id, record): (ServiceId, RunRecord)| {
-        let exit = record.end?.exit();
-        Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
-    };
-    over.filter_map(end).collect()
-}
-
 /// What an agent would find at its start: the runs that live, and how others ended. Nothing is taken over.
 ///
 /// Fails if the processes of the machine cannot be listed. Blocks for some milliseconds.
 pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<FoundEnd>)> {
-    let services = services(dir);
+    let services = record::services(dir);
     let records = records(dir, &services, &stat::boot_id()?);
     let found = find(dir, &records, &spared::remembered(dir, &services), &Scan::take(0)?);
     let found = found.into_iter().map(|found| FoundRun {
@@ -110,7 +92,7 @@ pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<Foun
         since: clock.now() - stat::age(found.since),
     });
     let runs = found.collect::<Vec<_>>();
-    let ends = ends(records, &runs);
+    let ends = record::ends(records, &runs);
     Ok((runs, ends))
 }
 

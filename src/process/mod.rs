@@ -12,48 +12,63 @@
 //! carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
 //! receiver, or the leader of its group (before Linux 6.9 a group is named by its leader's number while that lives).
 //!
+//! That is Linux. macOS goes the same way with other means (`macos`: a kqueue tells of ends, and orphans are not ours).
+//! Windows has its own (`windows`: a Job Object holds each tree).
+//!
 //! It does not decide when anything starts or ends, does not restart, does not rotate logs, and probes nothing.
 
-#[cfg(target_os = "linux")]
 mod action;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod adopt;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/detach.rs")]
+mod detach;
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/end.rs")]
 mod end;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod failure;
 mod heap;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/launch.rs")]
 mod launch;
-#[cfg(target_os = "linux")]
+mod marker;
+#[cfg(unix)]
 mod os;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod port;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/reap.rs")]
 mod reap;
 mod record;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod run;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod scanner;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "sockets_elsewhere.rs")]
+mod sockets;
+#[cfg(unix)]
 mod spared;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod spawn;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/stat.rs")]
 mod stat;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod stranger;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 mod tree;
-#[cfg(target_os = "linux")]
+#[cfg(windows)]
+mod windows;
+#[cfg(unix)]
 mod worker;
 
-#[cfg(target_os = "linux")]
 pub use action::OsActions;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub use adopt::peek;
 pub use heap::share_one_heap;
-#[cfg(target_os = "linux")]
+#[cfg(unix)]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};
+#[cfg(windows)]
+pub use windows::{OsProcesses, errand, peek};

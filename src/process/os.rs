@@ -1,4 +1,4 @@
-//! The port [`Processes`] on Linux: takes the orders, and takes over what an earlier agent has left.
+//! The port [`Processes`] on Unix: takes the orders, and takes over what an earlier agent has left.
 
 use std::cell::RefCell;
 use std::io;
@@ -37,9 +37,10 @@ pub struct OsProcesses {
 }
 
 impl OsProcesses {
-    /// Prepares to start, find and follow processes, and makes this program the adopter of its orphans.
+    /// Prepares to start, find and follow processes, and makes this program the adopter of its orphans
+    /// where there is such a thing.
     ///
-    /// Fails where there are no pidfds (before Linux 5.3) or no `/proc`.
+    /// Fails where ends of processes cannot be waited for (Linux: no pidfds, before 5.3, or no `/proc`).
     pub fn new(inbox: Inbox, dir: StateDir, clock: Clock) -> io::Result<Self> {
         end::check_support()?;
         let boot_id = stat::boot_id()?;
@@ -58,7 +59,7 @@ impl OsProcesses {
     /// will be told. Fails if the processes of the machine cannot be listed: then nothing must be started, as it might
     /// be started twice. Blocks for some milliseconds; nothing of these runs is told before the caller awaits something.
     pub fn find_runs(&mut self) -> io::Result<Vec<FoundRun>> {
-        let services = adopt::services(&self.ground.dir);
+        let services = record::services(&self.ground.dir);
         let records = adopt::records(&self.ground.dir, &services, &self.boot_id);
         let scan = Scan::take(0)?;
         let spared = spared::recall(&self.ground.dir, &services, |run| adopt::has_marker(&self.ground.dir, &scan, run));
@@ -80,14 +81,14 @@ impl OsProcesses {
 
     /// How the last runs of this boot ended, of services of which `runs` has none.
     pub fn find_ends(&self, runs: &[FoundRun]) -> Vec<FoundEnd> {
-        let services = adopt::services(&self.ground.dir);
-        adopt::ends(adopt::records(&self.ground.dir, &services, &self.boot_id), runs)
+        let services = record::services(&self.ground.dir);
+        record::ends(adopt::records(&self.ground.dir, &services, &self.boot_id), runs)
     }
 
     /// What runs that are over have left, as far as it lives; to be asked after [`Self::find_runs`]. Blocks for some
     /// milliseconds if there is anything.
     pub fn find_spared(&self) -> Vec<(ServiceId, Vec<Spared>)> {
-        let runs = spared::remembered(&self.ground.dir, &adopt::services(&self.ground.dir));
+        let runs = spared::remembered(&self.ground.dir, &record::services(&self.ground.dir));
         if runs.is_empty() {
             return Vec::new();
         }

@@ -1,15 +1,7 @@
-//! Finds out whether somebody listens on a port, and who.
+//! Finds out who listens on a port.
 
-use std::collections::HashSet;
-use std::fs;
-use std::io::{BufRead, BufReader};
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
-
-use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, sockopt};
-
-use super::stat::{Identity, age};
+use super::sockets::Listeners;
+use super::stat::{self, Identity};
 use super::tree::{Marker, Process, Scan};
 use crate::domain::{EarlierRun, PortHolder, ProcessId, RunId, ServiceId};
 use crate::engine::{Clock, StateDir};
@@ -38,20 +30,10 @@ impl Session {
     }
 }
 
-/// Whether a process listens on `port`, on any address.
-///
-/// One attempt to bind answers for a free port without reading a table. Only a listener counts as taken: what else
-/// may be in the way (a port below 1024, a connection's own end) is the service's to try, and to tell of.
-pub(super) fn is_taken(port: u16) -> bool {
-    let free = can_bind(SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)))
-        && can_bind(SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)));
-    !free && !listeners(port).is_empty()
-}
-
-/// Who listens on `port`. Reads all of `/proc`, so it takes a while.
+/// Who listens on `port`. Looks at all processes, so it takes a while.
 pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session], clock: Clock) -> PortHolder {
-    let sockets = listeners(port);
-    let holds = |process: &&Process| !sockets.is_empty() && has_socket(process.stat.identity.pid, &sockets);
+    let listeners = Listeners::of(port);
+    let holds = |process: &&Process| listeners.have(process.stat.identity.pid);
     // If nobody can be looked at, the holder stays unknown; that the port is taken is certain.
     let scan = Scan::take(0).unwrap_or_default();
     let service = |process: &Process| -> Option<ServiceId> {
@@ -66,9 +48,9 @@ pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session], clock: Clo
             PortHolder {
                 port,
                 process: Some(ProcessId { pid: identity.pid, start: identity.start }),
-                command: command_line(identity.pid),
-                folder: fs::read_link(format!("/proc/{}/cwd", identity.pid)).ok(),
-                since: Some(clock.now() - age(identity.start)),
+                command: stat::command_line(identity.pid).map(|bytes| cleaned(&bytes)),
+                folder: stat::folder(identity.pid),
+                since: Some(clock.now() - stat::age(identity.start)),
                 earlier: process.marker.as_ref().filter(|_| service.is_none()).map(|marker| earlier(marker, dir)),
                 service,
             }
@@ -79,66 +61,12 @@ pub(super) fn holder(port: u16, dir: &StateDir, sessions: &[Session], clock: Clo
 
 /// Whether `pid` is among those that listen on `port`.
 pub(super) fn is_held_by(port: u16, pid: u32) -> bool {
-    has_socket(pid, &listeners(port))
+    Listeners::of(port).have(pid)
 }
 
 fn earlier(marker: &Marker, dir: &StateDir) -> EarlierRun {
     let elsewhere = (!marker.is_of(dir.root().as_os_str())).then(|| marker.state_dir.clone().into());
     EarlierRun { service: marker.service.clone(), elsewhere }
-}
-
-fn can_bind(address: SocketAddr) -> bool {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let attempt = || -> Result<(), Errno> {
-        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-        sockopt::set_socket_reuseaddr(&socket, true)?;
-        if address.is_ipv6() {
-            sockopt::set_ipv6_v6only(&socket, true)?;
-        }
-        bind(&socket, &address)
-    };
-    match attempt() {
-        // A family that this machine does not have can't be listened on.
-        Ok(()) | Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => true,
-        Err(_) => false,
-    }
-}
-
-/// The sockets (inodes) that listen on `port`.
-fn listeners(port: u16) -> HashSet<u64> {
-    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
-    tables.iter().flat_map(|table| listeners_of(Path::new(table), port)).collect()
-}
-
-fn listeners_of(table: &Path, port: u16) -> Vec<u64> {
-    let Ok(file) = fs::File::open(table) else { return Vec::new() };
-    BufReader::new(file).lines().map_while(Result::ok).filter_map(|line| listener_of(&line, port)).collect()
-}
-
-/// The inode, if `line` is about a socket that listens on `port`.
-fn listener_of(line: &str, port: u16) -> Option<u64> {
-    const LISTEN: &str = "0A";
-    let mut fields = line.split_ascii_whitespace();
-    let (_, local_port) = fields.nth(1)?.rsplit_once(':')?;
-    let state = fields.nth(1)?;
-    let inode = fields.nth(5)?.parse().ok()?;
-    (u16::from_str_radix(local_port, 16) == Ok(port) && state == LISTEN).then_some(inode)
-}
-
-fn has_socket(pid: u32, inodes: &HashSet<u64>) -> bool {
-    let Ok(descriptors) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-    descriptors.flatten().any(|descriptor| {
-        let Ok(target) = fs::read_link(descriptor.path()) else { return false };
-        let inode = target.to_str().and_then(|target| target.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok());
-        inode.is_some_and(|inode: u64| inodes.contains(&inode))
-    })
-}
-
-/// The command line of a process for people to read; its name where it has none.
-fn command_line(pid: u32) -> Option<String> {
-    let bytes = super::stat::read_of(pid, "cmdline", 4096).ok().flatten().filter(|bytes| !bytes.is_empty());
-    let bytes = bytes.or_else(|| super::stat::read_of(pid, "comm", 64).ok().flatten())?;
-    Some(cleaned(&bytes))
 }
 
 /// Without what could act on a terminal, and not endless.
@@ -164,6 +92,7 @@ fn cleaned(bytes: &[u8]) -> String {
 mod tests {
     use std::net::TcpListener;
 
+    use super::super::sockets::is_taken;
     use super::*;
 
     #[test]
@@ -195,16 +124,6 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let connection = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         assert!(!is_taken(connection.local_addr().unwrap().port()));
-    }
-
-    #[test]
-    fn a_line_of_the_table_is_read_by_its_columns() {
-        let line = "   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 4242 1";
-        assert_eq!(listener_of(line, 8080), Some(4242));
-        assert_eq!(listener_of(line, 8081), None);
-        assert_eq!(listener_of(&line.replace(" 0A ", " 01 "), 8080), None);
-        assert_eq!(listener_of("  sl  local_address rem_address   st tx_queue", 8080), None);
-        assert_eq!(listener_of("", 8080), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Written to a temporary file and renamed, not synced: the boot id voids a record after a power loss anyway. After
 //! the end of a run its record stays, with how it ended, until the next run of the service takes its place.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -10,7 +11,7 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, ServiceId};
+use crate::domain::{Exit, FoundEnd, FoundRun, ServiceId};
 use crate::engine::StateDir;
 
 /// The version of the file's format that is written; later ones are not read.
@@ -107,6 +108,25 @@ impl RunRecord {
         text.push(b'\n');
         replace(&dir.run(id), &text)
     }
+}
+
+/// All services that have a folder.
+pub(super) fn services(dir: &StateDir) -> Vec<ServiceId> {
+    let Ok(folders) = std::fs::read_dir(dir.services()) else { return Vec::new() };
+    let mut services: Vec<ServiceId> =
+        folders.flatten().filter_map(|folder| ServiceId::new(folder.file_name().to_str()?).ok()).collect();
+    services.sort();
+    services
+}
+
+/// How the runs of `records` ended, of services of which `runs` has none.
+pub(super) fn ends(records: BTreeMap<ServiceId, RunRecord>, runs: &[FoundRun]) -> Vec<FoundEnd> {
+    let over = records.into_iter().filter(|(id, _)| runs.iter().all(|run| run.id != *id));
+    let end = |(id, record): (ServiceId, RunRecord)| {
+        let exit = record.end?.exit();
+        Some(FoundEnd { id, spawn_hash: record.spawn_hash, exit })
+    };
+    over.filter_map(end).collect()
 }
 
 /// Makes the folder of a service, for its owner only.

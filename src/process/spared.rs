@@ -9,9 +9,9 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::marker::is_run_id;
 use super::record::{make_folder, replace};
-use super::stat::{Identity, read_of};
-use super::tree::is_run_id;
+use super::stat::{self, Identity};
 use crate::domain::text;
 use crate::domain::{RunId, ServiceId, Spared};
 use crate::engine::StateDir;
@@ -66,14 +66,9 @@ pub(super) fn describe(processes: &[Identity]) -> Vec<Spared> {
 }
 
 fn command(pid: u32) -> Option<String> {
-    let line = read_of(pid, "cmdline", 4096).ok().flatten()?;
+    let line = stat::command_line(pid)?;
     let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    let line = text::plain_line(words.join(" ").trim_end(), COMMAND);
-    if !line.is_empty() {
-        return Some(line);
-    }
-    let name = read_of(pid, "comm", 64).ok().flatten()?;
-    Some(format!("[{}]", text::plain_line(String::from_utf8_lossy(&name).trim_end(), COMMAND)))
+    Some(text::plain_line(words.join(" ").trim_end(), COMMAND))
 }
 
 /// What is not there, or can't be understood, names none.

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use rustix::io::Errno;
@@ -36,6 +37,14 @@ pub(super) struct Stat {
     pub status: i32,
 }
 
+/// The longest environment that is read, in bytes.
+const LONGEST_ENVIRONMENT: u64 = 1 << 20;
+/// How often the environment of a process is read that is just becoming another program.
+const MOST_READS: u32 = 20;
+/// How often it must have been seen with arguments and without an environment to have none.
+const READS_OF_EMPTY: u32 = 3;
+/// How long to wait before reading it again.
+const BETWEEN_READS: Duration = Duration::from_millis(1);
 /// Bit of the field `flags` that kernel threads have (`PF_KTHREAD`).
 const KERNEL_THREAD: u64 = 0x0020_0000;
 
@@ -70,10 +79,76 @@ impl Stat {
     }
 }
 
+/// The numbers of all processes.
+pub(super) fn list() -> io::Result<Vec<u32>> {
+    let mut pids = Vec::new();
+    for entry in std::fs::read_dir("/proc")? {
+        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
+    }
+    Ok(pids)
+}
+
+/// The environment that a process began with, each variable with a NUL behind it; `None` if it has none, or may not be
+/// looked at.
+pub(super) fn environment(pid: u32) -> io::Result<Option<Vec<u8>>> {
+    // A process that is just becoming another program shows neither arguments nor environment for a moment, and
+    // may do so again a moment later: none is believed to be without an environment at first sight.
+    let mut times_empty = 0;
+    for _ in 0..MOST_READS {
+        match read_of(pid, "environ", LONGEST_ENVIRONMENT) {
+            Ok(Some(environment)) if environment.is_empty() => {}
+            Ok(environment) => return Ok(environment),
+            Err(error) if is_exhausted(&error) => return Err(error),
+            Err(_) => return Ok(None),
+        }
+        if has_arguments(pid) {
+            times_empty += 1;
+        } else if Stat::read(pid)?.is_some_and(|stat| !stat.dead) {
+            std::thread::sleep(BETWEEN_READS);
+        } else {
+            break;
+        }
+        if times_empty == READS_OF_EMPTY {
+            break;
+        }
+    }
+    Ok(None)
+}
+
+/// The command line of a process, its words with a NUL behind each; its name in brackets where it has none.
+pub(super) fn command_line(pid: u32) -> Option<Vec<u8>> {
+    let bytes = read_of(pid, "cmdline", 4096).ok().flatten().filter(|bytes| !bytes.is_empty());
+    let name = || Some([b"[", read_of(pid, "comm", 64).ok()??.trim_ascii_end(), b"]"].concat());
+    bytes.or_else(name)
+}
+
+/// The user as whom a process acts.
+pub(super) fn owner(pid: u32) -> Option<u32> {
+    let status = read_of(pid, "status", 4096).ok()??;
+    let text = String::from_utf8_lossy(&status);
+    let users = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    // The real one, the effective one, and two more.
+    users.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
+/// The working folder of a process, if it may be known.
+pub(super) fn folder(pid: u32) -> Option<PathBuf> {
+    std::fs::read_link(format!("/proc/{pid}/cwd")).ok()
+}
+
+fn has_arguments(pid: u32) -> bool {
+    read_of(pid, "cmdline", 1).ok().flatten().is_some_and(|line| !line.is_empty())
+}
+
+/// Whether `error` is our own lack of something, and so says nothing about the process.
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
+}
+
 /// The first `limit` bytes of `/proc/PID/<name>`; `None` if the process is gone.
 ///
 /// Running out of file descriptors or memory is an error: it must not look like a process that isn't there.
-pub(super) fn read_of(pid: u32, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
+fn read_of(pid: u32, name: &str, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let read = || -> io::Result<Vec<u8>> {
         // Room for all that there is as a rule, so that one look is not many calls.
         let mut bytes = Vec::with_capacity(4096);
@@ -88,7 +163,7 @@ pub(super) fn read_of(pid: u32, name: &str, limit: u64) -> io::Result<Option<Vec
 }
 
 /// Whether `error` says that a process does not exist any more.
-pub(super) fn is_gone(error: &io::Error) -> bool {
+fn is_gone(error: &io::Error) -> bool {
     error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::SRCH.raw_os_error())
 }
 

@@ -6,12 +6,12 @@
 use rustix::process::geteuid;
 
 use super::port;
-use super::stat::{Identity, read_of};
+use super::stat::{self, Identity};
 use super::tree::Scan;
 use crate::domain::TakeOrder;
 
 /// The stranger of `order` and what descends from it, or why it is left alone. `ours` are the known processes
-/// of the living runs. Reads all of `/proc`, so it takes a while.
+/// of the living runs. Looks at all processes, so it takes a while.
 pub(super) fn prove(order: &TakeOrder, ours: &[Identity]) -> Result<Vec<Identity>, String> {
     let (identity, port) = (Identity { pid: order.stranger.pid, start: order.stranger.start }, order.port);
     let pid = identity.pid;
@@ -25,7 +25,7 @@ pub(super) fn prove(order: &TakeOrder, ours: &[Identity]) -> Result<Vec<Identity
     if ours.contains(&identity) {
         return Err(format!("pid {pid} is a service's run already"));
     }
-    check_owner(pid, owner(pid), geteuid().as_raw())?;
+    check_owner(pid, stat::owner(pid), geteuid().as_raw())?;
     if !port::is_held_by(port, pid) {
         return Err(format!("pid {pid} does not listen on port {port} any more"));
     }
@@ -38,15 +38,6 @@ fn check_owner(pid: u32, owner: Option<u32>, we: u32) -> Result<(), String> {
         Some(user) => Err(format!("pid {pid} belongs to another user (uid {user})")),
         None => Err(format!("it can't be told whose process pid {pid} is")),
     }
-}
-
-/// The user as whom the process acts.
-fn owner(pid: u32) -> Option<u32> {
-    let status = read_of(pid, "status", 4096).ok()??;
-    let text = String::from_utf8_lossy(&status);
-    let users = text.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    // The real one, the effective one, and two more.
-    users.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 #[cfg(test)]
@@ -93,8 +84,8 @@ mod tests {
 
     #[test]
     fn what_belongs_to_another_user_is_left_alone() {
-        assert_eq!(owner(std::process::id()), Some(geteuid().as_raw()));
-        assert_eq!(owner(0), None);
+        assert_eq!(stat::owner(std::process::id()), Some(geteuid().as_raw()));
+        assert_eq!(stat::owner(0), None);
         assert!(check_owner(42, Some(33), 33).is_ok());
         assert_eq!(check_owner(42, Some(33), 34), Err("pid 42 belongs to another user (uid 33)".to_owned()));
         // Not even root ends what belongs to others.

@@ -6,30 +6,13 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::time::Duration;
 
-use super::stat::{Identity, Stat, read_of};
+use super::marker::{RUN, SERVICE, STATE_DIR, is_run_id};
+use super::stat::{self, Identity, Stat};
 use crate::domain::{RunId, ServiceId};
 
-/// The variable that names a process's service.
-pub(super) const SERVICE: &str = "PILOTLIGHT_SERVICE";
-/// The variable that names a process's run.
-pub(super) const RUN: &str = "PILOTLIGHT_RUN";
-/// The variable that names the state directory of a process's agent.
-pub(super) const STATE_DIR: &str = "PILOTLIGHT_STATE_DIR";
-
-/// The longest environment that is searched for the marker, in bytes.
-const LONGEST_ENVIRONMENT: u64 = 1 << 20;
 /// How many lists of processes make one look at most, on a machine where new ones come all the time.
 const MOST_LISTS: u32 = 32;
-/// How often the environment of a process is read that is just becoming another program.
-const MOST_READS: u32 = 20;
-/// How often it must have been seen with arguments and without an environment to have none.
-const READS_OF_EMPTY: u32 = 3;
-/// How long to wait before reading it again.
-const BETWEEN_READS: Duration = Duration::from_millis(1);
-/// The longest run id that is believed.
-const LONGEST_RUN_ID: usize = 128;
 
 /// All processes at one time, without threads of the kernel.
 #[derive(Debug, Default)]
@@ -86,7 +69,7 @@ impl Scan {
         // A list is as old as its first entry: who forks and ends could pass from list to list unseen. Once a list
         // names nobody new, all who lived when it was made have been looked at.
         for _ in 0..MOST_LISTS {
-            let new: Vec<u32> = list()?.into_iter().filter(|pid| seen.insert(*pid)).collect();
+            let new: Vec<u32> = stat::list()?.into_iter().filter(|pid| seen.insert(*pid)).collect();
             if new.is_empty() {
                 break;
             }
@@ -228,28 +211,7 @@ fn with_descendants(candidates: &[&Process], mut found: HashMap<u32, u64>) -> Ve
 impl Marker {
     /// Reads the marker of a process; `None` if it has none, not all of it, or may not be looked at.
     pub fn read(pid: u32) -> io::Result<Option<Self>> {
-        // A process that is just becoming another program shows neither arguments nor environment for a moment, and
-        // may do so again a moment later: none is believed to be without an environment at first sight.
-        let mut times_empty = 0;
-        for _ in 0..MOST_READS {
-            match read_of(pid, "environ", LONGEST_ENVIRONMENT) {
-                Ok(Some(environment)) if environment.is_empty() => {}
-                Ok(environment) => return Ok(environment.and_then(|environment| Self::parse(&environment))),
-                Err(error) if is_exhausted(&error) => return Err(error),
-                Err(_) => return Ok(None),
-            }
-            if has_arguments(pid) {
-                times_empty += 1;
-            } else if Stat::read(pid)?.is_some_and(|stat| !stat.dead) {
-                std::thread::sleep(BETWEEN_READS);
-            } else {
-                break;
-            }
-            if times_empty == READS_OF_EMPTY {
-                break;
-            }
-        }
-        Ok(None)
+        Ok(stat::environment(pid)?.and_then(|environment| Self::parse(&environment)))
     }
 
     fn parse(environment: &[u8]) -> Option<Self> {
@@ -271,30 +233,6 @@ impl Marker {
     pub fn is_of(&self, state_dir: &OsStr) -> bool {
         self.state_dir.as_bytes() == state_dir.as_bytes()
     }
-}
-
-/// Whether `text` may be a run id, wherever it comes from.
-pub(super) fn is_run_id(text: &str) -> bool {
-    (1..=LONGEST_RUN_ID).contains(&text.len())
-        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
-}
-
-/// The numbers of all processes.
-fn list() -> io::Result<Vec<u32>> {
-    let mut pids = Vec::new();
-    for entry in std::fs::read_dir("/proc")? {
-        pids.extend(entry?.file_name().to_str().and_then(|name| name.parse::<u32>().ok()));
-    }
-    Ok(pids)
-}
-
-fn has_arguments(pid: u32) -> bool {
-    read_of(pid, "cmdline", 1).ok().flatten().is_some_and(|line| !line.is_empty())
-}
-
-/// Whether `error` is our own lack of something, and so says nothing about the process.
-fn is_exhausted(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM))
 }
 
 #[cfg(test)]

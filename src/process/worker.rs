@@ -10,6 +10,7 @@ use super::end::Pinned;
 use super::port::{self, Session};
 use super::record::{self, RunRecord};
 use super::run::{Ground, Run};
+use super::sockets;
 use super::spawn::{self, NotSpawned, Spawned};
 use super::stat::Identity;
 use super::stranger;
@@ -59,7 +60,7 @@ impl Worker {
 
     fn spawn(&mut self, order: SpawnOrder) {
         match order.port {
-            Some(port) if port::is_taken(port) => return self.report_holder(port, order),
+            Some(port) if sockets::is_taken(port) => return self.report_holder(port, order),
             Some(_) | None => {}
         }
         match spawn::spawn(&order, &self.ground.dir) {

@@ -100,7 +100,7 @@ impl Location {
 fn without_steps_up(path: PathBuf) -> PathBuf {
     let steps_up = path.components().any(|component| component == Component::ParentDir);
     match (path.parent(), path.file_name()) {
-        (Some(folder), Some(name)) if steps_up => match folder.canonicalize() {
+        (Some(folder), Some(name)) if steps_up => match dunce::canonicalize(folder) {
             Ok(folder) => folder.join(name),
             Err(_) => path,
         },

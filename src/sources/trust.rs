@@ -2,6 +2,7 @@
 
 /// The verdict on a file.
 #[derive(Debug)]
+#[cfg_attr(not(unix), expect(dead_code, reason = "there files have no modes to be judged by"))]
 pub enum Trust {
     /// Only the user (and root) can have written it.
     Full,

@@ -1,14 +1,15 @@
 //! Files and folders that only their owner may see, and files that are replaced whole or not at all.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+
+use super::platform;
 
 /// Options that make new files for their owner only.
 pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    platform::make_files_private(&mut options);
     options
 }
 
@@ -16,8 +17,7 @@ pub(super) fn private() -> OpenOptions {
 pub(super) fn make_private_folder(path: &Path) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    platform::make_folders_private(&mut builder);
     builder.create(path)
 }
 
@@ -36,7 +36,7 @@ pub(super) fn replace_durably(path: &Path, content: &[u8]) -> io::Result<()> {
         let _ = fs::remove_file(&temporary);
     })?;
     match path.parent() {
-        Some(folder) => File::open(folder)?.sync_all(),
+        Some(folder) => platform::sync_folder(folder),
         None => Ok(()),
     }
 }

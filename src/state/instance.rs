@@ -1,15 +1,12 @@
 //! One agent per config file, and one per state directory: two locks that the system lets go when the agent ends.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
 use std::path::Path;
-
-use rustix::fs::{FlockOperation, flock};
-use rustix::io::Errno;
 
 use super::error::StateError;
 use super::file::private;
 use super::place::canonical_config;
+use super::platform;
 use super::rendezvous::Rendezvous;
 use crate::engine::StateDir;
 
@@ -36,18 +33,11 @@ impl Instance {
 /// agents lock two files of one name.
 fn lock(path: &Path, what: &Path) -> Result<File, StateError> {
     let opened = private().read(true).write(true).create(true).truncate(false).open(path);
-    let mut file = opened.map_err(StateError::io("open", path))?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            let mut text = String::new();
-            let _unreadable_is_unknown = (&file).take(32).read_to_string(&mut text);
-            return Err(StateError::Running { pid: text.trim().parse().ok(), what: what.to_owned() });
-        }
-        Err(error) => return Err(StateError::io("lock", path)(error.into())),
+    let file = opened.map_err(StateError::io("open", path))?;
+    if !platform::try_lock(&file).map_err(StateError::io("lock", path))? {
+        return Err(StateError::Running { pid: platform::holder(path), what: what.to_owned() });
     }
-    let told = file.set_len(0).and_then(|()| file.rewind()).and_then(|()| writeln!(file, "{}", std::process::id()));
-    if let Err(error) = told {
+    if let Err(error) = platform::tell_holder(&file, path) {
         // The lock holds without it; only its message would lack our pid.
         tracing::warn!("pid could not be written to {}: {error}", path.display());
     }

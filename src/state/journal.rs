@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::file::{beside, private};
+use super::platform;
 use crate::engine::StateDir;
 
 /// A file of this size (bytes) gets no further line.
@@ -118,24 +119,12 @@ fn older(path: &Path) -> PathBuf {
 fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
     match File::open(path) {
         Ok(file) => {
-            let number = file_number(&file)?;
+            let number = platform::file_number(&file.metadata()?)?;
             Ok(Some((file, number)))
         }
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
-}
-
-#[cfg(unix)]
-fn file_number(file: &File) -> io::Result<u64> {
-    Ok(std::os::unix::fs::MetadataExt::ino(&file.metadata()?))
-}
-
-#[cfg(not(unix))]
-fn file_number(file: &File) -> io::Result<u64> {
-    // The time of creation, which a new file has anew.
-    let created = file.metadata()?.created()?.duration_since(std::time::UNIX_EPOCH);
-    Ok(created.map_or(1, |age| u64::try_from(age.as_nanos()).unwrap_or(1)))
 }
 
 /// Reads whole lines, from `position` if that is in this file, and tells where the last one ends.

@@ -6,23 +6,22 @@ mod agent_file;
 mod agent_log;
 mod error;
 mod file;
-#[cfg(unix)]
 mod instance;
 mod intent;
 mod journal;
 mod place;
-#[cfg(unix)]
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(windows, path = "windows.rs")]
+mod platform;
 mod rendezvous;
 mod store;
 
 pub use agent_file::{AgentFile, AgentRecord};
 pub use agent_log::AgentLog;
 pub use error::StateError;
-#[cfg(unix)]
 pub use instance::Instance;
 pub use intent::peek as peek_intent;
 pub use journal::{EventLine, EventPosition, read_events, read_events_from};
 pub use place::{Place, canonical_config, locate, open};
-#[cfg(unix)]
 pub use rendezvous::Rendezvous;
 pub use store::{DiskStore, Kept};

@@ -6,11 +6,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use etcetera::BaseStrategy;
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
 use super::file::{make_private_folder, replace_durably};
+use super::platform;
 use crate::engine::StateDir;
 
 /// A state directory, and what is to be said of the way to it.
@@ -82,7 +82,7 @@ pub fn open(config: &Path, flag: Option<&Path>, variable: Option<&OsStr>) -> Res
             return Err(StateError::NotAStateDir { dir: root.to_owned() });
         }
     }
-    close_to_others(root)?;
+    platform::close_to_others(root)?;
     let owner = Owner { format: FORMAT, config: config.to_string_lossy().into_owned() };
     if self::owner(root).is_none() {
         let path = root.join(OWNER);
@@ -90,7 +90,7 @@ pub fn open(config: &Path, flag: Option<&Path>, variable: Option<&OsStr>) -> Res
         replace_durably(&path, &text).map_err(StateError::io("write", &path))?;
     }
     // One spelling: processes carry it, and are found again by it.
-    let root = root.canonicalize().map_err(StateError::io("find", root))?;
+    let root = dunce::canonicalize(root).map_err(StateError::io("find", root))?;
     Ok(Place { dir: StateDir::new(root), remarks: place.remarks })
 }
 
@@ -103,7 +103,7 @@ pub fn canonical_config(config: &Path) -> Result<PathBuf, StateError> {
     while let (Some(folder), Some(name)) = (existing.parent(), existing.file_name()) {
         missing.push(name.to_owned());
         existing = folder;
-        if let Ok(found) = existing.canonicalize() {
+        if let Ok(found) = dunce::canonicalize(existing) {
             return Ok(missing.iter().rev().fold(found, |path, name| path.join(name)));
         }
     }
@@ -126,9 +126,7 @@ fn default_root(config: &Path) -> Result<PathBuf, StateError> {
 
 /// What all agents of this user have in common.
 pub(super) fn state_base() -> Result<PathBuf, StateError> {
-    let strategy = etcetera::choose_base_strategy().map_err(|_| StateError::NoHome)?;
-    let base = strategy.state_dir().unwrap_or_else(|| strategy.data_dir());
-    Ok(base.join("pilotlight"))
+    Ok(platform::user_state().ok_or(StateError::NoHome)?.join("pilotlight"))
 }
 
 /// The name of the config's folder, as far as it is harmless, and its hash.
@@ -149,32 +147,12 @@ fn owner(root: &Path) -> Option<String> {
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, StateError> {
-    match path.canonicalize() {
+    match dunce::canonicalize(path) {
         // A folder that is named through a link must not count as another one.
         Ok(found) if found.is_dir() => Ok(found),
         Err(error) if error.kind() != ErrorKind::NotFound => Err(StateError::io("find", path)(error)),
         Ok(_) | Err(_) => std::path::absolute(path).map_err(StateError::io("find", path)),
     }
-}
-
-#[cfg(unix)]
-fn close_to_others(root: &Path) -> Result<(), StateError> {
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
-    let metadata = fs::metadata(root).map_err(StateError::io("read", root))?;
-    if metadata.uid() != rustix::process::geteuid().as_raw() {
-        return Err(StateError::NotPrivate { path: root.to_owned(), why: "it belongs to another user" });
-    }
-    if metadata.mode() & 0o077 != 0 {
-        let closed = fs::Permissions::from_mode(0o700);
-        fs::set_permissions(root, closed).map_err(StateError::io("close to others", root))?;
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn close_to_others(_root: &Path) -> Result<(), StateError> {
-    // A folder in the user's profile is closed to others by what it inherits.
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,9 +1,6 @@
 //! Where an agent and those who look for it meet: a private folder that lasts as long as the user's session, and in
 //! it a lock and a socket per config.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy;
@@ -11,6 +8,7 @@ use etcetera::BaseStrategy;
 use super::error::StateError;
 use super::file::make_private_folder;
 use super::place::{canonical_config, hash, state_base};
+use super::platform::{self, check_private, meeting_folder};
 
 /// The meeting place of one config.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,11 +35,7 @@ impl Rendezvous {
 
     /// The same with the two directories given.
     pub(super) fn below(config: &Path, runtime: Option<&Path>, temporary: &Path) -> Result<Self, StateError> {
-        let folder = match runtime.filter(|runtime| is_closed_to_writers(runtime)) {
-            Some(runtime) => runtime.join("pilotlight"),
-            None => temporary.join(format!("pilotlight-{}", rustix::process::geteuid().as_raw())),
-        };
-        check_private(&folder)?;
+        let folder = meeting_folder(runtime, temporary)?;
         Ok(Self { lock_folder: folder.clone(), folder, hash: hash(&canonical_config(config)?) })
     }
 
@@ -52,9 +46,14 @@ impl Rendezvous {
         check_private(&self.folder)
     }
 
-    /// The path of the control socket.
+    /// The path of the control socket (Windows: the name of the pipe).
     pub fn socket(&self) -> PathBuf {
-        self.folder.join(format!("{}.sock", self.hash))
+        platform::address(&self.folder, &self.hash)
+    }
+
+    /// Whether an agent may be listening at `socket`.
+    pub fn may_listen(socket: &Path) -> bool {
+        platform::may_listen(socket)
     }
 
     /// The path of the lock that the config's one agent holds.
@@ -63,30 +62,10 @@ impl Rendezvous {
     }
 }
 
-/// Whether `folder` is the user's and nobody else may put anything there.
-fn is_closed_to_writers(folder: &Path) -> bool {
-    let is_ours = |metadata: fs::Metadata| {
-        metadata.is_dir() && metadata.uid() == rustix::process::geteuid().as_raw() && metadata.mode() & 0o022 == 0
-    };
-    folder.is_absolute() && fs::metadata(folder).is_ok_and(is_ours)
-}
-
-/// Refuses a folder that somebody else has made, could read or could have put something into. A missing one is fine.
-fn check_private(folder: &Path) -> Result<(), StateError> {
-    let refuse = |why| Err(StateError::NotPrivate { path: folder.to_owned(), why });
-    match fs::symlink_metadata(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(StateError::io("read", folder)(error)),
-        Ok(metadata) if !metadata.is_dir() => refuse("it is not a folder"),
-        Ok(metadata) if metadata.uid() != rustix::process::geteuid().as_raw() => refuse("it belongs to another user"),
-        Ok(metadata) if metadata.mode() & 0o077 != 0 => refuse("others may enter it (chmod 700)"),
-        Ok(_) => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 

@@ -19,8 +19,8 @@ const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Whether somebody listens where the session bus is to be: a desktop, in short.
-pub fn is_desktop() -> bool {
+/// Whether somebody listens where the session bus is to be.
+pub(super) fn is_there() -> bool {
     // A bus that was killed has left its socket behind.
     let listens = |socket: &Path| UnixStream::connect(socket).is_ok();
     has_session_bus(&|name| env::var_os(name), &listens, rustix::process::geteuid().as_raw())

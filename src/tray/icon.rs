@@ -1,21 +1,21 @@
-//! The rendered lights, embedded in the program, in the form that StatusNotifierItem wants.
-
-use std::sync::OnceLock;
+//! The rendered lights, embedded in the program.
 
 use crate::domain::Light;
 
 /// The sizes in which each light is embedded, in pixels.
 const SIZES: usize = 6;
 
-/// The light in every size: ARGB, big-endian.
-pub fn pixmaps(light: Light) -> &'static [ksni::Icon] {
-    static DECODED: [OnceLock<Vec<ksni::Icon>>; 4] = [const { OnceLock::new() }; 4];
-    DECODED[light as usize].get_or_init(|| files(light).iter().filter_map(|png| decode(png)).collect())
+/// A picture with as many rows as columns.
+pub(super) struct Picture {
+    /// How many pixels wide and high.
+    pub side: u32,
+    /// Red, green, blue and alpha of each pixel, row by row.
+    pub rgba: Vec<u8>,
 }
 
-/// The light as a PNG of 16 px, for an entry of the menu.
-pub fn small_png(light: Light) -> &'static [u8] {
-    files(light)[0]
+/// The light in every size, the smallest (16 px) first.
+pub(super) fn pictures(light: Light) -> impl Iterator<Item = Picture> {
+    files(light).iter().filter_map(|png| decode(png))
 }
 
 macro_rules! embedded {
@@ -31,7 +31,8 @@ macro_rules! embedded {
     };
 }
 
-fn files(light: Light) -> &'static [&'static [u8]; SIZES] {
+/// The light in every size as PNG, the smallest first.
+pub(super) fn files(light: Light) -> &'static [&'static [u8]; SIZES] {
     match light {
         Light::Gray => embedded!("gray"),
         Light::Green => embedded!("green"),
@@ -40,19 +41,17 @@ fn files(light: Light) -> &'static [&'static [u8]; SIZES] {
     }
 }
 
-/// `None` for what is not a PNG with eight bits of red, green, blue and alpha each, which no embedded file is.
-fn decode(png: &[u8]) -> Option<ksni::Icon> {
+/// `None` for what is not a square PNG with eight bits of red, green, blue and alpha each, which no embedded file is.
+fn decode(png: &[u8]) -> Option<Picture> {
     let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().ok()?;
-    let mut data = vec![0; reader.output_buffer_size()?];
-    let frame = reader.next_frame(&mut data).ok()?;
-    if (frame.color_type, frame.bit_depth) != (png::ColorType::Rgba, png::BitDepth::Eight) {
+    let mut rgba = vec![0; reader.output_buffer_size()?];
+    let frame = reader.next_frame(&mut rgba).ok()?;
+    let is_plain = (frame.color_type, frame.bit_depth) == (png::ColorType::Rgba, png::BitDepth::Eight);
+    if !is_plain || frame.width != frame.height {
         return None;
     }
-    data.truncate(frame.buffer_size());
-    for pixel in data.chunks_exact_mut(4) {
-        pixel.rotate_right(1);
-    }
-    Some(ksni::Icon { width: frame.width.try_into().ok()?, height: frame.height.try_into().ok()?, data })
+    rgba.truncate(frame.buffer_size());
+    Some(Picture { side: frame.width, rgba })
 }
 
 #[cfg(test)]
@@ -62,8 +61,8 @@ mod tests {
     #[test]
     fn every_embedded_light_decodes_in_every_size() {
         for light in Light::ALL {
-            let sizes: Vec<_> = pixmaps(light).iter().map(|icon| (icon.width, icon.height, icon.data.len())).collect();
-            assert_eq!(sizes, [16, 22, 24, 32, 48, 64].map(|size: i32| (size, size, (size * size * 4) as usize)));
+            let sizes: Vec<_> = pictures(light).map(|picture| (picture.side, picture.rgba.len())).collect();
+            assert_eq!(sizes, [16, 22, 24, 32, 48, 64].map(|side: u32| (side, (side * side * 4) as usize)));
         }
     }
 }

@@ -102,6 +102,8 @@ pub enum Part {
     Logs,
     /// Where it is reached.
     Open,
+    /// The rule above its actions.
+    Actions,
 }
 
 /// What a click does.
@@ -371,7 +373,8 @@ fn details(view: &ServiceView, places: &Places, costs: &Costs) -> Item {
         Item::open(key(Part::Open), "Open", places, page.clone().unwrap_or(Target::Url(String::new())))
             .if_only(page.is_some()),
     ];
-    if ours {
+    if ours && !service.actions.is_empty() {
+        children.push(Item::rule(key(Part::Actions)));
         children.extend(service.actions.iter().map(|action| run_action(view, action)));
     }
     Item { light: Some(view.light), ..Item::submenu(key(Part::Details), &name(view), children) }

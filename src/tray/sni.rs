@@ -3,8 +3,9 @@
 //! Entries have no names on the bus, only numbers by position. While the set of entries is the same, so are their
 //! numbers; when it changes, the shape of the menu is made to change as well, so that all old numbers expire.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::io;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -14,54 +15,58 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use zbus::fdo::DBusProxy;
 
-use super::bus::Arrival;
-use super::icon;
-use super::model::{Choice, Costs, Item, ItemKind, Places, TrayModel};
-use crate::domain::Snapshot;
+use super::bus::{self, Arrival};
+use super::icon::{self, Picture};
+use super::model::{Item, ItemKind, TrayModel};
+use super::stage::{Desk, PACE, Stage};
+use crate::domain::{Light, Snapshot};
 use crate::engine::Handle;
-use crate::open::Opener;
 
 /// The name of whoever keeps the list of tray items.
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
-/// The least time between two updates of what is shown.
-const PACE: Duration = Duration::from_millis(250);
 /// How long a bus or a host may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// A sample that is younger is not taken anew, however often the menu opens.
-const SAMPLE_AGE: Duration = Duration::from_secs(1);
+/// Why there can be no tray at present, if so.
+pub fn obstacle() -> Option<String> {
+    (!bus::is_there()).then(|| "there is no session bus".to_owned())
+}
 
-/// Tells what the services cost now; called when the menu opens, and has to answer within some milliseconds.
-pub type Sampler = Box<dyn FnMut(&Snapshot) -> Costs + Send>;
+/// Runs `life`, the agent's, and beside it the tray if `life` shows one. With this shell both are on this thread.
+///
+/// # Errors
+/// None with this shell.
+pub fn host<T>(_wants_tray: bool, life: impl FnOnce(Stand) -> T) -> io::Result<T> {
+    Ok(life(Stand))
+}
 
-/// What the tray needs of the world beside the engine.
-pub struct Desk {
-    /// Where things lie that the menu opens.
-    pub places: Places,
-    /// Opens them, if [`Places::opener`] says so.
-    pub opener: Option<Opener>,
-    /// Tells costs; without one the menu shows none.
-    pub sampler: Option<Sampler>,
-    /// Kept true while the tray is on a bus, and false while it is on none.
-    pub is_there: Arc<AtomicBool>,
+/// Where the tray can be shown, once.
+pub struct Stand;
+
+impl Stand {
+    /// Shows the tray until the engine ends, by a task of the set of local tasks that runs here.
+    pub fn show(self, handle: Handle, desk: Desk) {
+        tokio::task::spawn_local(run(handle, desk));
+    }
 }
 
 /// Shows the tray until the engine ends. Without a bus or a host it waits for one, and says so once.
 pub async fn run(handle: Handle, desk: Desk) {
     let mut snapshots = handle.snapshots();
-    let is_there = Arc::clone(&desk.is_there);
-    let stage = Stage::new(handle, desk);
+    let Desk { places, opener, sampler, is_there, pictures: _ } = desk;
+    let stage = Stage::new(handle, places, opener, sampler);
+    let board = Board(Arc::new(Mutex::new(Scene { stage, twisted: false, hostless: false })));
     let mut arrival = Arrival::new();
     let mut said = false;
     loop {
         let attempt = tokio::select! {
-            attempt = Link::open(&stage) => attempt,
+            attempt = Link::open(&board) => attempt,
             () = ended(&mut snapshots) => return,
         };
         match attempt {
             Ok(link) => {
                 is_there.store(true, Ordering::Relaxed);
                 arrival = Arrival::new();
-                let ending = serve(&link, &stage, &mut snapshots).await;
+                let ending = serve(&link, &board, &mut snapshots).await;
                 is_there.store(false, Ordering::Relaxed);
                 link.close().await;
                 // The end is said here, so that the attempts that follow need not.
@@ -93,7 +98,7 @@ enum Ending {
 }
 
 /// Keeps what is shown up to date, at once after a rest and else at [`PACE`].
-async fn serve(link: &Link, stage: &Stage, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Ending {
+async fn serve(link: &Link, board: &Board, snapshots: &mut watch::Receiver<Arc<Snapshot>>) -> Ending {
     let mut earliest = Instant::now();
     // Whatever happened while the link was being made is shown first.
     let mut due = true;
@@ -107,7 +112,7 @@ async fn serve(link: &Link, stage: &Stage, snapshots: &mut watch::Receiver<Arc<S
             () = sleep_until(earliest), if due => {
                 due = false;
                 snapshots.mark_unchanged();
-                if stage.renew() {
+                if board.renew() {
                     earliest = Instant::now() + PACE;
                     match timeout(PATIENCE, link.tray.0.update(|_| ())).await {
                         Ok(Some(())) => {}
@@ -143,14 +148,14 @@ impl Drop for Shutdown {
 }
 
 impl Link {
-    async fn open(stage: &Stage) -> Result<Self, String> {
+    async fn open(board: &Board) -> Result<Self, String> {
         let open = async {
             let no_bus = |error| format!("no session bus: {error}");
             let bus = zbus::Connection::session().await.map_err(no_bus)?;
             let daemon = DBusProxy::new(&bus).await.map_err(no_bus)?;
             let mut hosts = daemon.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await.map_err(no_bus)?;
-            stage.scene().hostless = false;
-            let view = View { stage: stage.clone() };
+            board.scene().hostless = false;
+            let view = View { board: board.clone() };
             let tray = view.assume_sni_available(true).spawn().await.map_err(|error| error.to_string())?;
             let tray = Shutdown(tray);
             // ksni looks for a host first and listens for one afterwards: who comes or goes in between would be missed.
@@ -160,10 +165,10 @@ impl Link {
             let is_there = last.and_then(|change| Some(change.args().ok()?.new_owner().is_some()));
             match is_there {
                 // Who has registered already may do so again.
-                Some(true) if stage.is_hostless() && register(&bus, &daemon).await.is_some() => {
-                    stage.scene().hostless = false;
+                Some(true) if board.is_hostless() && register(&bus, &daemon).await.is_some() => {
+                    board.scene().hostless = false;
                 }
-                Some(false) => stage.miss_host("it has gone"),
+                Some(false) => board.miss_host("it has gone"),
                 Some(true) | None => {}
             }
             Ok(Self { tray, bus })
@@ -189,61 +194,29 @@ async fn register(bus: &zbus::Connection, daemon: &DBusProxy<'_>) -> Option<()> 
 
 /// What is shown at present, shared by the loop that renews it and the objects on the bus that show it.
 #[derive(Clone)]
-struct Stage {
-    handle: Handle,
-    opener: Option<Opener>,
-    places: Arc<Places>,
-    scene: Arc<Mutex<Scene>>,
-}
+struct Board(Arc<Mutex<Scene>>);
 
 struct Scene {
-    model: TrayModel,
-    costs: Costs,
-    sampled: Option<Instant>,
-    sampler: Option<Sampler>,
+    stage: Stage,
     /// Whether the menu has one hidden entry more than the model: turned over to change the menu's shape.
     twisted: bool,
     /// Whether it has been said that nobody shows the tray.
     hostless: bool,
 }
 
-impl Stage {
-    fn new(handle: Handle, desk: Desk) -> Self {
-        let Desk { places, opener, sampler, is_there: _ } = desk;
-        let costs = Costs::new();
-        let model = TrayModel::of(&handle.snapshot(), &places, &costs);
-        let scene = Scene { model, costs, sampled: None, sampler, twisted: false, hostless: false };
-        Self { handle, opener, places: Arc::new(places), scene: Arc::new(Mutex::new(scene)) }
-    }
-
+impl Board {
     /// Takes over the engine's latest snapshot; whether anything is to be shown anew.
     fn renew(&self) -> bool {
-        self.scene().renew(&self.handle.snapshot(), &self.places)
-    }
-
-    /// The menu is being opened: its costs are of now.
-    fn sample(&self) {
-        let snapshot = self.handle.snapshot();
         let mut scene = self.scene();
-        if scene.sampled.is_some_and(|sampled| sampled.elapsed() < SAMPLE_AGE) {
-            return;
-        }
-        if let Some(costs) = scene.sampler.as_mut().map(|sampler| sampler(&snapshot)) {
-            scene.costs = costs;
-            scene.sampled = Some(Instant::now());
-            scene.renew(&snapshot, &self.places);
-        }
+        let before = scene.stage.renew();
+        scene.turn(before)
     }
 
-    fn perform(&self, choice: &Choice) {
-        match choice {
-            Choice::Wish(command) => self.handle.send(command.clone()),
-            Choice::Open(target) => {
-                if let Some(opener) = &self.opener {
-                    opener(target);
-                }
-            }
-        }
+    /// The menu is being opened.
+    fn sample(&self) {
+        let mut scene = self.scene();
+        let before = scene.stage.sample();
+        scene.turn(before);
     }
 
     fn is_hostless(&self) -> bool {
@@ -259,27 +232,29 @@ impl Stage {
 
     fn scene(&self) -> MutexGuard<'_, Scene> {
         // Nothing in a scene is ever half changed.
-        self.scene.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Scene {
-    fn renew(&mut self, snapshot: &Snapshot, places: &Places) -> bool {
-        let model = TrayModel::of(snapshot, places, &self.costs);
-        if model == self.model {
-            return false;
-        }
-        if self.model.is_same_shape(&model) && !self.model.is_same_set(&model) {
+    /// Lets old numbers expire if the model that was shown `before` had the shape of the present one and not its set.
+    /// Whether there was another.
+    fn turn(&mut self, before: Option<TrayModel>) -> bool {
+        let model = self.stage.model();
+        if before.as_ref().is_some_and(|before| before.is_same_shape(model) && !before.is_same_set(model)) {
             self.twisted = !self.twisted;
         }
-        self.model = model;
-        true
+        before.is_some()
+    }
+
+    fn model(&self) -> &TrayModel {
+        self.stage.model()
     }
 }
 
 /// The tray as ksni asks for it.
 struct View {
-    stage: Stage,
+    board: Board,
 }
 
 impl ksni::Tray for View {
@@ -290,51 +265,66 @@ impl ksni::Tray for View {
     }
 
     fn title(&self) -> String {
-        self.stage.scene().model.title.clone()
+        self.board.scene().model().title.clone()
     }
 
     fn icon_pixmap(&self) -> Vec<ksni::Icon> {
-        icon::pixmaps(self.stage.scene().model.light).to_vec()
+        pixmaps(self.board.scene().model().light).to_vec()
     }
 
     fn tool_tip(&self) -> ksni::ToolTip {
-        let scene = self.stage.scene();
+        let scene = self.board.scene();
         ksni::ToolTip {
-            title: scene.model.title.clone(),
-            description: markup(&scene.model.text),
+            title: scene.model().title.clone(),
+            description: markup(&scene.model().text),
             ..ksni::ToolTip::default()
         }
     }
 
     fn menu(&self) -> Vec<MenuItem<Self>> {
-        let scene = self.stage.scene();
+        let scene = self.board.scene();
         let twist = scene.twisted.then(|| StandardItem { visible: false, ..StandardItem::default() }.into());
-        scene.model.menu.iter().map(entry).chain(twist).collect()
+        scene.model().menu.iter().map(entry).chain(twist).collect()
     }
 
     fn menu_about_to_show(&mut self) {
-        self.stage.sample();
+        self.board.sample();
     }
 
     fn watcher_online(&self) {
-        self.stage.scene().hostless = false;
+        self.board.scene().hostless = false;
         tracing::info!("a tray host has appeared");
     }
 
     fn watcher_offline(&self, reason: OfflineReason) -> bool {
         match reason {
-            OfflineReason::Error(error) => self.stage.miss_host(&error.to_string()),
+            OfflineReason::Error(error) => self.board.miss_host(&error.to_string()),
             // Whatever other reasons there may be one day, they come to the same.
-            _ => self.stage.miss_host("it has gone"),
+            _ => self.board.miss_host("it has gone"),
         }
         true
     }
 }
 
+/// The light in every size: ARGB, big-endian.
+fn pixmaps(light: Light) -> &'static [ksni::Icon] {
+    static CONVERTED: [OnceLock<Vec<ksni::Icon>>; 4] = [const { OnceLock::new() }; 4];
+    CONVERTED[light as usize].get_or_init(|| icon::pictures(light).filter_map(pixmap).collect())
+}
+
+fn pixmap(picture: Picture) -> Option<ksni::Icon> {
+    let side = picture.side.try_into().ok()?;
+    let mut data = picture.rgba;
+    for pixel in data.chunks_exact_mut(4) {
+        pixel.rotate_right(1);
+    }
+    Some(ksni::Icon { width: side, height: side, data })
+}
+
 fn entry(item: &Item) -> MenuItem<View> {
     let label = mnemonic_free(&item.label);
     let visible = item.visible;
-    let icon_data = item.light.map(|light| icon::small_png(light).to_vec()).unwrap_or_default();
+    let icon_data = item.light.map(|light| icon::files(light)[0].to_vec()).unwrap_or_default();
     match &item.kind {
         ItemKind::Separator => MenuItem::Separator,
         ItemKind::Submenu(children) => {
@@ -359,7 +349,7 @@ type OnClick = Box<dyn Fn(&mut View) + Send>;
 fn click(item: &Item) -> (bool, OnClick) {
     // What is not seen has no effect either, whoever claims to have clicked it.
     match item.choice.clone().filter(|_| item.visible) {
-        Some(choice) => (true, Box::new(move |view| view.stage.perform(&choice))),
+        Some(choice) => (true, Box::new(move |view| view.board.scene().stage.perform(&choice))),
         None => (false, Box::new(|_| ())),
     }
 }

@@ -16,6 +16,8 @@ use futures_util::StreamExt;
 use zbus::MessageStream;
 use zbus::fdo::RequestNameFlags;
 
+use super::host::GTK;
+
 /// Set in the children: what the child is there for.
 const ROLE: &str = "PILOTLIGHT_TEST_ROLE";
 /// If set, buses are those of `dbus-daemon` instead of the one in Rust that needs no installation.
@@ -73,7 +75,8 @@ impl Bus {
         // What a bus that was killed has left.
         let _ = std::fs::remove_file(socket);
         let address = address(socket);
-        if std::env::var_os(BUS_DAEMON).is_some() {
+        // GTK asks more of a bus than the one in Rust can do.
+        if GTK || std::env::var_os(BUS_DAEMON).is_some() {
             return Self::start_daemon(address);
         }
         let mut process =
@@ -156,7 +159,12 @@ impl Write for Log {
 
 fn supervise(test: &str) {
     let folder = tempfile::tempdir().unwrap();
-    let output = again(test, "body")
+    let mut body = again(test, "body");
+    #[cfg(feature = "gtk-tray")]
+    let display = super::display::Display::start();
+    #[cfg(feature = "gtk-tray")]
+    body.env("DISPLAY", &display.name);
+    let output = body
         .env("XDG_RUNTIME_DIR", folder.path())
         .env("DBUS_SESSION_BUS_ADDRESS", address(&folder.path().join("bus")))
         .stdin(Stdio::null())

@@ -49,7 +49,13 @@ impl Engine {
 
     /// Shows the tray with `desk`.
     pub fn tray_on(&self, desk: Desk) -> JoinHandle<()> {
-        tokio::task::spawn_local(pilotlight::tray::run(self.handle.clone(), desk))
+        #[cfg(not(feature = "gtk-tray"))]
+        return tokio::task::spawn_local(pilotlight::tray::run(self.handle.clone(), desk));
+        #[cfg(feature = "gtk-tray")]
+        {
+            let (handle, runtime) = (self.handle.clone(), tokio::runtime::Handle::current());
+            tokio::task::spawn_blocking(move || pilotlight::tray::serve(handle, desk, &runtime))
+        }
     }
 
     /// Ends: all receivers are told that nothing more comes.
@@ -64,5 +70,7 @@ pub fn desk() -> Desk {
         state: StateDir::new("/state"),
         opener: false,
     };
-    Desk { places, opener: None, sampler: None, is_there: Arc::default() }
+    let runtime_folder = std::env::var_os("XDG_RUNTIME_DIR").expect("the supervisor sets it");
+    let pictures = std::path::Path::new(&runtime_folder).join("pictures");
+    Desk { places, opener: None, sampler: None, is_there: Arc::default(), pictures }
 }

@@ -5,11 +5,15 @@ use std::collections::HashMap;
 use pilotlight::domain::Light;
 use tokio::sync::watch;
 use zbus::fdo::RequestNameFlags;
+use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy, interface};
 
 use super::bus::eventually;
+
+/// Whether it is the native shell that is tested.
+pub const GTK: bool = cfg!(feature = "gtk-tray");
 
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 const MENU: &str = "com.canonical.dbusmenu";
@@ -17,8 +21,11 @@ const MENU: &str = "com.canonical.dbusmenu";
 /// The watcher, as long as it lives.
 pub struct Host {
     connection: Connection,
-    items: watch::Receiver<Vec<String>>,
+    items: watch::Receiver<Vec<Address>>,
 }
+
+/// Where an item is: the name of its connection, and its path.
+type Address = (String, String);
 
 impl Host {
     /// Takes the watcher's name on the bus of `connection`, which must be of nothing else.
@@ -37,8 +44,8 @@ impl Host {
     /// The item that has registered last; waits until there were more than `count` registrations.
     pub async fn item_after(&self, count: usize) -> TrayItem {
         let mut items = self.items.clone();
-        let name = items.wait_for(|items| items.len() > count).await.unwrap().last().unwrap().clone();
-        TrayItem::of(&self.connection, &name).await
+        let address = items.wait_for(|items| items.len() > count).await.unwrap().last().unwrap().clone();
+        TrayItem::of(&self.connection, address).await
     }
 
     /// How many times an item has registered.
@@ -53,20 +60,26 @@ impl Host {
 }
 
 struct Watcher {
-    registered: watch::Sender<Vec<String>>,
+    registered: watch::Sender<Vec<Address>>,
 }
 
 #[interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
-    fn register_status_notifier_item(&self, service: String) {
-        self.registered.send_modify(|items| items.push(service));
+    /// Items give the name of their connection, or the path at which they are on the one that they call by.
+    fn register_status_notifier_item(&self, service: String, #[zbus(header)] header: Header<'_>) {
+        let address = if service.starts_with('/') {
+            (header.sender().unwrap().to_string(), service)
+        } else {
+            (service, "/StatusNotifierItem".to_owned())
+        };
+        self.registered.send_modify(|items| items.push(address));
     }
 
     fn register_status_notifier_host(&self, _service: String) {}
 
     #[zbus(property)]
     fn registered_status_notifier_items(&self) -> Vec<String> {
-        self.registered.borrow().clone()
+        self.registered.borrow().iter().map(|(name, path)| format!("{name}{path}")).collect()
     }
 
     #[zbus(property)]
@@ -95,10 +108,10 @@ pub struct TrayItem {
 pub type Pixmap = (i32, i32, Vec<u8>);
 
 impl TrayItem {
-    async fn of(connection: &Connection, name: &str) -> Self {
+    async fn of(connection: &Connection, (name, path): Address) -> Self {
         let uncached = |path: String, interface: &'static str| {
             zbus::proxy::Builder::<Proxy>::new(connection)
-                .destination(name.to_owned())
+                .destination(name.clone())
                 .unwrap()
                 .path(path)
                 .unwrap()
@@ -107,9 +120,13 @@ impl TrayItem {
                 .cache_properties(zbus::proxy::CacheProperties::No)
                 .build()
         };
-        let item = uncached("/StatusNotifierItem".to_owned(), "org.kde.StatusNotifierItem").await.unwrap();
+        let item = uncached(path, "org.kde.StatusNotifierItem").await.unwrap();
         let path: zbus::zvariant::OwnedObjectPath = item.get_property("Menu").await.unwrap();
-        Self { item, menu: uncached(path.to_string(), MENU).await.unwrap() }
+        let menu = uncached(path.to_string(), MENU).await.unwrap();
+        // GTK registers an item before its menu is there.
+        let first = async || menu.get_property::<u32>("Version").await.ok();
+        eventually("the item's menu", first).await;
+        Self { item, menu }
     }
 
     /// The name that it has on the bus.
@@ -117,9 +134,14 @@ impl TrayItem {
         self.item.destination().to_string()
     }
 
-    /// Its pictures.
+    /// Its pictures, which GTK gives as a file.
     pub async fn pixmaps(&self) -> Vec<Pixmap> {
-        self.item.get_property("IconPixmap").await.unwrap()
+        if !GTK {
+            return self.item.get_property("IconPixmap").await.unwrap();
+        }
+        let path: String = self.item.get_property("IconName").await.unwrap();
+        // It may have been replaced by another since.
+        std::fs::read(path).ok().and_then(|png| pixmap(&png)).into_iter().collect()
     }
 
     /// Waits until all its pictures are those that were drawn for `light`.
@@ -138,9 +160,19 @@ impl TrayItem {
         (title, text)
     }
 
-    /// Waits until the tooltip holds `text`, and gives all of it.
-    pub async fn says(&self, text: &str) -> String {
-        eventually(text, async || Some(self.tooltip().await.1).filter(|tooltip| tooltip.contains(text))).await
+    /// What it says beside its light: the tooltip's text or, as GTK shows none, the menu's lines.
+    pub async fn words(&self) -> String {
+        if !GTK {
+            return self.tooltip().await.1;
+        }
+        let (_, entries) = self.layout().await;
+        let labels: Vec<_> = entries.iter().flat_map(Entry::labels).map(|label| label.replace("__", "_")).collect();
+        labels.join("\n")
+    }
+
+    /// Waits until it says `text` beside its light.
+    pub async fn says(&self, text: &str) {
+        eventually(text, async || self.words().await.contains(text).then_some(())).await;
     }
 
     /// The revision and the entries of the menu, those that nobody sees included.
@@ -165,22 +197,38 @@ impl TrayItem {
         self.menu.call("Event", &(id, "clicked", Value::from(0), 0_u32)).await
     }
 
-    /// Opens the menu.
+    /// Opens the menu, and in it the details.
     pub async fn open(&self) {
         let _updated: bool = self.menu.call("AboutToShow", &0).await.unwrap();
+        if let Some(details) = self.find("Details").await {
+            let _updated: bool = self.menu.call("AboutToShow", &details.id).await.unwrap();
+        }
+    }
+
+    /// Waits until its name has gone from the bus.
+    pub async fn leaves(&self) {
+        let bus = zbus::fdo::DBusProxy::new(self.item.connection()).await.unwrap();
+        eventually("the item to leave the bus", async || {
+            (!bus.name_has_owner(self.name().as_str().try_into().unwrap()).await.unwrap()).then_some(())
+        })
+        .await;
     }
 }
 
 /// What was drawn for `light` in this size, in the form of a [`Pixmap`].
 pub fn drawn(light: Light, size: i32) -> Vec<u8> {
     let path = format!("{}/icons/rendered/{}-{size}.png", env!("CARGO_MANIFEST_DIR"), light.as_str());
-    let png = std::fs::read(path).unwrap();
-    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
-    let mut data = vec![0; reader.output_buffer_size().unwrap()];
-    let frame = reader.next_frame(&mut data).unwrap();
+    pixmap(&std::fs::read(path).unwrap()).unwrap().2
+}
+
+/// `None` for a file that is only half written.
+fn pixmap(png: &[u8]) -> Option<Pixmap> {
+    let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().ok()?;
+    let mut data = vec![0; reader.output_buffer_size()?];
+    let frame = reader.next_frame(&mut data).ok()?;
     data.truncate(frame.buffer_size());
     data.chunks_exact_mut(4).for_each(|pixel| pixel.rotate_right(1));
-    data
+    Some((frame.width.try_into().unwrap(), frame.height.try_into().unwrap(), data))
 }
 
 type RawEntry = (i32, HashMap<String, OwnedValue>, Vec<OwnedValue>);
@@ -207,6 +255,14 @@ impl Entry {
             return Some(self.clone());
         }
         self.children.iter().find_map(|child| child.find(label))
+    }
+
+    /// All labels at and below it that are to be seen.
+    pub fn labels(&self) -> Vec<&str> {
+        if !self.visible {
+            return Vec::new();
+        }
+        std::iter::once(self.label.as_str()).chain(self.children.iter().flat_map(Entry::labels)).collect()
     }
 
     /// All ids at and below it.

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod bus;
+#[cfg(feature = "gtk-tray")]
+mod display;
 mod engine;
 #[path = "../laws/fakes/mod.rs"]
 #[allow(dead_code, unused_imports, reason = "the simulation uses more of it")]
@@ -14,5 +16,7 @@ mod picture;
 
 mod notifier;
 mod notify;
+#[cfg(feature = "gtk-tray")]
+mod panel;
 mod tray;
 mod whole;

@@ -24,9 +24,9 @@ fn the_shipped_example_turns_green_by_itself_and_shows_a_failure() {
     desk.ok(&["start", "--all"]);
     desk.until_light("green");
     let port = desk.service("main-api")["port"].to_string();
-    desk.ok(&["demo-service", "tell", &port, "fail"]);
+    desk.ok(&["run-action", "main-api", "Fill the disk"]);
     desk.until_light("red");
-    desk.ok(&["demo-service", "tell", &port, "recover"]);
+    desk.ok(&["run-action", "main-api", "Free the disk"]);
     desk.until_light("green");
     desk.ok(&["demo-service", "tell", &port, "crash"]);
     desk.until("it has come back", || desk.service("main-api")["restarts"] == 1);

@@ -71,7 +71,7 @@ async fn slow_and_broken_clients_hold_up_nobody() {
 async fn one_client_too_many_is_told_so_and_the_others_are_served() {
     let world = World::new(snapshot(vec![healthy("api", 7)]));
     let mut others = Vec::new();
-    for _ in 0..crate::api::unix::MAX_CONNECTIONS {
+    for _ in 0..crate::api::serve::MAX_CONNECTIONS {
         others.push(world.connect().await);
     }
     let mut surplus = world.connect().await;

@@ -10,7 +10,7 @@ use super::{print, with_ids};
 use crate::cli::args::RunAction;
 use crate::cli::confirm::confirm;
 use crate::cli::exit::{Exit, Unmet};
-use crate::cli::unix::{inode, inode_of};
+use crate::cli::platform::{FileId, identity, identity_of};
 use crate::domain::ServiceId;
 use crate::domain::text::plain;
 use crate::engine::StateDir;
@@ -63,13 +63,13 @@ pub(super) async fn run(
 struct Said {
     path: PathBuf,
     /// The file of an earlier run, which is none of this one's.
-    earlier: Option<u64>,
+    earlier: Option<FileId>,
     open: Option<File>,
 }
 
 impl Said {
     fn after_now(path: PathBuf) -> Self {
-        let earlier = inode(&path);
+        let earlier = identity(&path);
         Self { path, earlier, open: None }
     }
 
@@ -77,11 +77,11 @@ impl Said {
     fn show(&mut self, out: &mut dyn Write) -> Result<(), Unmet> {
         let failed = |error: io::Error| Unmet::new(Exit::NotDone, format!("failed to read what it says: {error}"));
         loop {
-            let at_path = inode(&self.path).filter(|inode| Some(*inode) != self.earlier);
+            let at_path = identity(&self.path).filter(|file| Some(*file) != self.earlier);
             let at_hand = match &mut self.open {
                 Some(file) => {
                     copy(file, out).map_err(failed)?;
-                    Some(inode_of(&file.metadata().map_err(failed)?))
+                    Some(identity_of(file).map_err(failed)?)
                 }
                 None => None,
             };

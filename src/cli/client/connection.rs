@@ -9,11 +9,16 @@ use serde::de::DeserializeOwned;
 
 use super::Control;
 use crate::cli::exit::{Exit, Unmet};
-use crate::cli::unix::is_private;
+use crate::cli::platform::{self, is_private};
 use crate::wire::{Failure, FailureKind};
 
 /// How long an answer may take that needs no waiting for services.
 pub const PROMPT: Duration = Duration::from_secs(30);
+
+/// How often an agent is tried that is just receiving another client.
+const TRIES: u32 = 100;
+/// How long to wait before the next try.
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// The way to one agent.
 pub struct Connection {
@@ -36,18 +41,16 @@ impl Connection {
                 return Err(Unmet::new(Exit::NotDone, format!("failed to trust the agent's socket: {error}")));
             }
         }
-        if !control.socket.exists() {
-            return Err(no_agent(control));
-        }
-        let client = reqwest::Client::builder().no_proxy().unix_socket(control.socket.as_path());
-        let client = client.build().map_err(|error| Unmet::new(Exit::NotDone, format!("failed to start: {error}")))?;
+        let client = platform::client(&control.socket)
+            .build()
+            .map_err(|error| Unmet::new(Exit::NotDone, format!("failed to start: {error}")))?;
         Ok(Self { client, socket: control.socket.clone(), config: control.config.clone() })
     }
 
     /// Gets `path`.
     pub async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, Unmet> {
         let request = self.client.get(url(path)).timeout(PROMPT);
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
         self.answer(response).await?.map_err(|failed| failed.unmet())
     }
 
@@ -64,14 +67,14 @@ impl Connection {
             Some(patience) => request.timeout(patience),
             None => request,
         };
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
         self.answer(response).await
     }
 
     /// Gets the lines of `path`, as they come.
     pub async fn lines(&self, path: &str) -> Result<Lines, Unmet> {
         let request = self.client.get(url(path));
-        let response = request.send().await.map_err(|error| self.unreachable(&error))?;
+        let response = self.send(request).await?;
         if response.status().is_success() {
             return Ok(Lines { response, pending: Vec::new() });
         }
@@ -82,7 +85,20 @@ impl Connection {
 
     /// Whether somebody listens.
     pub async fn is_there(&self) -> bool {
-        tokio::net::UnixStream::connect(&self.socket).await.is_ok()
+        platform::is_there(&self.socket).await
+    }
+
+    /// Sends `request`, again and again for a moment where the agent is just receiving another.
+    async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Unmet> {
+        for _ in 0..TRIES {
+            // Only a body that is a stream could not be sent twice.
+            let Some(once) = request.try_clone() else { break };
+            match once.send().await {
+                Err(error) if error.is_connect() && is_busy(&error) => tokio::time::sleep(PAUSE).await,
+                answered => return answered.map_err(|error| self.unreachable(&error)),
+            }
+        }
+        request.send().await.map_err(|error| self.unreachable(&error))
     }
 
     async fn answer<T: DeserializeOwned>(&self, response: reqwest::Response) -> Result<Result<T, Failed>, Unmet> {
@@ -171,6 +187,17 @@ fn no_agent(control: &Control) -> Unmet {
 fn no_agent_for(config: &std::path::Path) -> Unmet {
     Unmet::new(Exit::NoAgent, format!("no agent is running for {}", config.display()))
         .hint("`pilotlight run` starts one")
+}
+
+fn is_busy(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(at) = cause {
+        if at.downcast_ref::<io::Error>().is_some_and(platform::is_busy) {
+            return true;
+        }
+        cause = at.source();
+    }
+    false
 }
 
 /// The host is of no importance on a socket, but must be there.

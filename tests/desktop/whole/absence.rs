@@ -5,7 +5,9 @@ use serde_json::json;
 
 use super::{User, eventually, free_port, idle, panel, playing};
 use crate::bus::on_a_desktop;
-use crate::host::Host;
+#[cfg(feature = "gtk-tray")]
+use crate::display::Display;
+use crate::host::{GTK, Host};
 use crate::notifications::Server;
 
 #[test]
@@ -30,12 +32,77 @@ fn without_a_bus_the_agent_works_says_so_once_and_has_a_tray_as_soon_as_there_is
         eventually("the loss to be said", async || (user.heard("the session bus has gone") == 1).then_some(())).await;
         eventually("the tray to be missed", async || (user.mode().await == "headless").then_some(())).await;
         user.ok(&["stop", "idle"]).await;
+        if GTK {
+            // Another bus is of no use to GTK.
+            assert_eq!(user.heard("no tray"), 2, "each absence is said once");
+            user.ok(&["start", "idle"]).await;
+            return;
+        }
         let (_bus, host) = panel(&desktop).await;
         let item = host.item().await;
         item.shows(Light::Gray).await;
         item.click(item.entry("Idle — stopped").await.id).await.unwrap();
         assert_ne!(user.process_of("idle").await, pid);
         assert_eq!(user.heard("no tray for now"), 2, "each absence is said once");
+    });
+}
+
+/// With GTK, a desktop is more than a bus.
+#[test]
+#[cfg(feature = "gtk-tray")]
+fn without_a_display_the_agent_works_says_so_once_and_has_a_tray_as_soon_as_there_is_one() {
+    on_a_desktop(async |desktop| {
+        let (_bus, host) = panel(&desktop).await;
+        let mut user = User::new();
+        user.drop_in("idle", &idle("Idle"));
+        // Far above those that servers choose for themselves.
+        let name = format!(":{}", 1000 + std::process::id() % 50_000);
+        user.set("DISPLAY", &name);
+        let refused = user.runs(&["run", "--tray"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(text.contains("there is no display, so there can be no tray"), "{text}");
+
+        user.start_agent(&["run"]).await;
+        eventually("the absence to be said", async || (user.heard("no tray for now") == 1).then_some(())).await;
+        user.ok(&["start", "idle"]).await;
+        assert_eq!(user.mode().await, "headless");
+        let _display = Display::start_as(&name);
+        let item = host.item().await;
+        item.shows(Light::Green).await;
+        item.click(item.entry("Idle — healthy").await.id).await.unwrap();
+        user.sees("idle", "process", "stopped").await;
+        assert_eq!((user.mode().await.as_str(), user.heard("no tray for now")), ("tray", 1));
+    });
+}
+
+#[test]
+#[cfg(feature = "gtk-tray")]
+fn without_the_library_the_agent_works_and_says_so_once() {
+    on_a_desktop(async |desktop| {
+        let (_bus, host) = panel(&desktop).await;
+        let mut user = User::new();
+        user.drop_in("idle", &idle("Idle"));
+        // What the linker finds first can't be loaded.
+        for name in ["libayatana-appindicator3.so", "libappindicator3.so"] {
+            std::fs::write(user.desk().path(name), "").unwrap();
+            std::fs::write(user.desk().path(&format!("{name}.1")), "").unwrap();
+        }
+        let broken = user.desk().path("").to_str().unwrap().to_owned();
+        user.set("LD_LIBRARY_PATH", &broken);
+        let refused = user.runs(&["run", "--tray"]).await;
+        assert_eq!(refused.status.code(), Some(1));
+        let text = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert!(
+            text.contains("libayatana-appindicator3.so.1 is not installed") && !text.contains("panicked"),
+            "{text}"
+        );
+
+        user.start_agent(&["run"]).await;
+        eventually("the absence to be said", async || (user.heard("no tray: libayatana") == 1).then_some(())).await;
+        user.ok(&["start", "idle"]).await;
+        assert_eq!((user.mode().await.as_str(), user.heard("panicked")), ("headless", 0));
+        assert_eq!(host.registrations(), 0);
     });
 }
 

@@ -8,7 +8,7 @@ use zbus::zvariant::Value;
 
 use super::{Desk, User, eventually, free_port, idle, is_alive, panel, playing};
 use crate::bus::on_a_desktop;
-use crate::host::{Entry, TrayItem};
+use crate::host::{Entry, GTK, TrayItem};
 
 #[test]
 fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
@@ -20,7 +20,7 @@ fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
         web["health"] = json!([web["health"], {"exec": ["test", "-e", "ready"], "interval": "100ms"}]);
         let (mut user, item) = User::with_tray(&host, &[("web", web)]).await;
         item.shows(Light::Gray).await;
-        assert_eq!(item.tooltip().await.1, "nothing wanted");
+        assert_eq!(item.words().await.lines().next(), Some("nothing wanted"));
 
         item.click(item.entry("Web — stopped").await.id).await.unwrap();
         item.shows(Light::Yellow).await;
@@ -30,7 +30,8 @@ fn the_icon_has_the_pixels_of_what_a_service_goes_through() {
 
         user.tell(port, "fail").await;
         item.shows(Light::Red).await;
-        item.says("Web: unhealthy · 0 of 1 healthy\nWeb: ").await;
+        item.says("Web: unhealthy · 0 of 1 healthy\n").await;
+        item.says(if GTK { "\nunhealthy: " } else { "\nWeb: " }).await;
         user.tell(port, "recover").await;
         item.shows(Light::Green).await;
 
@@ -117,15 +118,32 @@ fn quit_ends_the_services_and_quit_keep_services_leaves_them_to_the_next_agent()
         assert_eq!(user.process_of("idle").await, pid);
         user.sees("idle", "adopted", true).await;
         item.shows(Light::Green).await;
-        let name = item.name();
         item.choose("Quit").await;
         assert_eq!(user.agent_ends().await, Some(0));
         assert!(!is_alive(pid), "it was to be stopped");
-        let bus = DBusProxy::new(item.item.connection()).await.unwrap();
-        eventually("the item to leave the panel", async || {
-            (!bus.name_has_owner(name.as_str().try_into().unwrap()).await.unwrap()).then_some(())
-        })
-        .await;
+        item.leaves().await;
+    });
+}
+
+#[test]
+fn an_action_in_the_menu_is_run_and_one_that_needs_a_yes_is_a_click_further_away() {
+    on_a_desktop(async |desktop| {
+        let (_bus, host) = panel(&desktop).await;
+        let mut service = idle("Idle");
+        service["actions"] = json!([
+            {"name": "Seed", "command": ["touch", "seeded"]},
+            {"name": "Wipe", "command": ["touch", "wiped"], "confirm": true},
+        ]);
+        let (user, item) = User::with_tray(&host, &[("idle", service)]).await;
+        let is_there = async |name: &str| {
+            eventually(name, async || user.desk().path("project").join(name).exists().then_some(())).await
+        };
+        item.choose("Wipe").await;
+        item.choose("Seed").await;
+        is_there("seeded").await;
+        assert!(!user.desk().path("project/wiped").exists(), "the first click asks");
+        item.choose("Really: Wipe").await;
+        is_there("wiped").await;
     });
 }
 

@@ -13,20 +13,23 @@ use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
 
 use super::bus::{Bus, Desktop, eventually};
-use super::host::{Host, TrayItem};
+use super::host::{GTK, Host, TrayItem};
 use desk::{Desk, PROGRAM, free_port, is_alive};
 
 /// A user's desk. Its work blocks, and this process is also the panel that the agent waits for: so each piece of work
 /// has a thread of its own.
-struct User {
+pub struct User {
     desk: Option<Desk>,
 }
 
 impl User {
     /// A user with an empty home, on this desktop; nothing runs yet.
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut desk = Desk::new();
         desk.set("DBUS_SESSION_BUS_ADDRESS", std::env::var("DBUS_SESSION_BUS_ADDRESS").unwrap());
+        if GTK {
+            desk.set("DISPLAY", std::env::var("DISPLAY").expect("the supervisor sets it"));
+        }
         // What the user's opener is told to open.
         desk.script("xdg-open", &format!(r#"echo "$1" >> {}"#, desk.path("opened").display()));
         Self { desk: Some(desk) }
@@ -50,6 +53,12 @@ impl User {
         host.item_after(before).await
     }
 
+    /// Sets a variable for everything that is started from now on.
+    #[cfg(feature = "gtk-tray")]
+    fn set(&mut self, name: &str, value: &str) {
+        self.desk.as_mut().expect("no other work is under way").set(name, value);
+    }
+
     fn desk(&self) -> &Desk {
         self.desk.as_ref().expect("no other work is under way")
     }
@@ -67,7 +76,7 @@ impl User {
     }
 
     /// Starts the agent, and waits until it answers.
-    async fn start_agent(&mut self, arguments: &'static [&'static str]) {
+    pub async fn start_agent(&mut self, arguments: &'static [&'static str]) {
         self.does(|desk| desk.start_agent_with(arguments)).await;
     }
 
@@ -82,7 +91,7 @@ impl User {
     }
 
     /// Runs a command that must succeed.
-    async fn ok(&mut self, arguments: &[&str]) {
+    pub async fn ok(&mut self, arguments: &[&str]) {
         let output = self.runs(arguments).await;
         assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     }
@@ -102,7 +111,7 @@ impl User {
     }
 
     /// Waits until a service's `key` is `value`.
-    async fn sees(&mut self, id: &'static str, key: &'static str, value: impl Into<Value>) {
+    pub async fn sees(&mut self, id: &'static str, key: &'static str, value: impl Into<Value>) {
         let value = value.into();
         eventually(&format!("{key} of {id} to be {value}"), async || {
             (self.service(id).await[key] == value).then_some(())
@@ -111,7 +120,7 @@ impl User {
     }
 
     /// Writes or rewrites a drop-in.
-    fn drop_in(&self, name: &str, definition: &Value) {
+    pub fn drop_in(&self, name: &str, definition: &Value) {
         self.desk().save(&format!("services.d/{name}.json"), &definition.to_string());
     }
 
@@ -130,7 +139,7 @@ impl Drop for User {
 }
 
 /// A service that does nothing.
-fn idle(name: &str) -> Value {
+pub fn idle(name: &str) -> Value {
     json!({"name": name, "command": ["sleep", "100000"]})
 }
 

@@ -1,0 +1,80 @@
+//! Serves the router to whoever the listener lets through: nobody can hold it up.
+
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use super::platform::{Listener, turn_away};
+
+/// How many clients are served at a time. More are told to come back.
+pub(super) const MAX_CONNECTIONS: usize = 128;
+
+/// How long the head of a request may take to arrive, from the connection or the end of the request before.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long answers that are under way may still take at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What a client that is one too many is told.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+
+/// Serves `router` to all clients of `listener` until `end`; then lets those that are being answered have their answer,
+/// for a short while.
+///
+/// Gives the listener back: whoever waits for the agent to be gone sees its socket go when that is dropped.
+pub async fn serve(listener: Listener, router: Router, end: impl Future<Output = ()>) -> Listener {
+    let mut connections = JoinSet::new();
+    let (ending, ended) = watch::channel(());
+    let mut end = pin!(end);
+    loop {
+        tokio::select! {
+            stream = listener.accept() => {
+                if connections.len() < MAX_CONNECTIONS {
+                    connections.spawn(converse(stream, router.clone(), ended.clone()));
+                } else {
+                    turn_away(stream, BUSY);
+                }
+            }
+            Some(_) = connections.join_next() => {}
+            () = &mut end => break,
+        }
+    }
+    drop((ending, router));
+    let last_words = async { while connections.join_next().await.is_some() {} };
+    // Who has not got its answer by then waits for something that will not come any more.
+    let _ = tokio::time::timeout(LAST_WORDS, last_words).await;
+    listener
+}
+
+/// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone.
+async fn converse(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    mut ended: watch::Receiver<()>,
+) {
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(64 * 1024)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = pin!(connection);
+    let done = tokio::select! {
+        done = connection.as_mut() => done,
+        _ = ended.changed() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = done {
+        // A client that hung up or sent no HTTP; nobody is left to be told.
+        tracing::debug!(%error, "a client's connection ended early");
+    }
+}
