@@ -190,7 +190,10 @@ impl<'a> Reader<'a, '_> {
                 Problem::warning(&node.place, "nothing here is known: neither a service nor a list of services");
             let known = SERVICE_KEYS.iter().copied().chain(LISTS.map(|(key, _)| key)).chain(CATALOG_KEYS);
             let known: Vec<_> = known.collect();
-            let near = entries.iter().take(20).find_map(|entry| did_you_mean(&entry.key, known.iter().copied()));
+            let advice = |entry: &Entry| {
+                elsewhere::key(&entry.key, &known).or_else(|| did_you_mean(&entry.key, known.iter().copied()))
+            };
+            let near = entries.iter().take(20).find_map(advice);
             let services = "services stand in \"services\": {\"id\": {\"command\": [\"program\", \"argument\"]}}";
             problem.hint = near.or_else(|| Some(services.to_owned()));
             self.report.push(problem);
