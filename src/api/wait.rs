@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::Aim;
 use crate::domain::aim::{Verdict, judge, patience, reservation};
+use crate::domain::{Aim, Snapshot};
 use crate::engine::Handle;
 use crate::wire::{Done, Failure, FailureKind, Goal, Reached};
 
@@ -28,7 +28,7 @@ pub async fn until_settled(
     aims: &[Aim],
     timeout: Option<Duration>,
     wisher: Wisher,
-    mut remarks: Vec<String>,
+    remarks: Vec<String>,
 ) -> Result<Done, Failure> {
     let timeout = timeout.unwrap_or_else(|| patience(aims, &engine.snapshot()));
     let mut snapshots = engine.snapshots();
@@ -48,9 +48,7 @@ pub async fn until_settled(
         End::Settled
     });
     let end = ended.await.unwrap_or(End::TimedOut);
-    let snapshot = engine.snapshot();
-    let reached_with_reservation = aims.iter().zip(&latest).filter(|(_, verdict)| **verdict == Verdict::Reached);
-    remarks.extend(reached_with_reservation.filter_map(|(aim, _)| reservation(aim, &snapshot)));
+    let remarks = remarks.into_iter().chain(reservations(aims, &latest, &engine.snapshot())).collect();
     let services: Vec<Reached> =
         aims.iter().zip(latest).map(|(aim, verdict)| reached(aim, verdict, end, timeout)).collect();
     let missed = services.iter().filter(|service| !service.reached).count();
@@ -73,8 +71,14 @@ enum End {
     Gone,
 }
 
-fn judge_all(aims: &[Aim], snapshot: &crate::domain::Snapshot) -> Vec<Verdict> {
+fn judge_all(aims: &[Aim], snapshot: &Snapshot) -> Vec<Verdict> {
     aims.iter().map(|aim| judge(aim, snapshot)).collect()
+}
+
+/// What is to be said of the aims that are reached.
+fn reservations(aims: &[Aim], verdicts: &[Verdict], snapshot: &Snapshot) -> Vec<String> {
+    let reached = aims.iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Reached));
+    reached.filter_map(|(aim, _)| reservation(aim, snapshot)).collect()
 }
 
 fn reached(aim: &Aim, verdict: Verdict, end: End, timeout: Duration) -> Reached {

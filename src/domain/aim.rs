@@ -44,10 +44,10 @@ pub fn reservation(aim: &Aim, snapshot: &Snapshot) -> Option<String> {
         Goal::Stopped | Goal::Completed => return None,
     };
     let holder = view.foreign.as_ref()?;
-    let told = format!("{}: {holder}; that is not its own run", aim.id);
+    let told = format!("{} is not the agent's own: {}", aim.id, view.reason);
     // What is another service's, or can't be told apart, can neither be taken over nor ended as a stranger.
     let is_stranger = holder.service.is_none() && holder.process.is_some();
-    let remedy = || format!(": `pilotlight adopt {0}` takes it over, `pilotlight stop --foreign {0}` ends it", aim.id);
+    let remedy = || format!("; `pilotlight adopt {0}` takes it over, `pilotlight stop --foreign {0}` ends it", aim.id);
     Some(if is_stranger { told + &remedy() } else { told })
 }
 
