@@ -178,7 +178,8 @@ pub const WRONG_POLICIES: &[(&str, &str)] = &[
         r#""notify": {"after": "soon"}"#,
         "21: \"after\" must be a span of time such as \"1500ms\", \"2s\" or \"5m\", or a number of seconds",
     ),
-    (r#""log": {"max_size": "1KB"}"#, "21: \"max_size\" must be at least 65536 bytes"),
+    (r#""log": {"max_size": 0}"#, "21: \"max_size\" must be more than nothing"),
+    (r#""log": {"max_size": "1KB"}"#, "21: no log is kept shorter than 4096 bytes, and that is taken instead"),
     (r#""log": {"keep": -1}"#, "17: \"keep\" must be a whole number from 0 to 1000"),
     (
         r#""stop": {"tree": "grup"}"#,
@@ -187,7 +188,7 @@ pub const WRONG_POLICIES: &[(&str, &str)] = &[
     (r#""stop": {"command": []}"#, "21: \"command\" names no program"),
     (
         r#""stop": {"signal": "TREM"}"#,
-        "20: \"signal\" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is \"TREM\" (did you mean \"TERM\"?)",
+        "20: \"signal\" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, ABRT, ALRM, CONT, PIPE, TRAP, TTIN, TTOU, URG, VTALRM, WINCH, XCPU, XFSZ, but is \"TREM\" (did you mean \"TERM\"?)",
     ),
     (
         r#""restart": {"success_exit_codes": []}"#,

@@ -139,6 +139,7 @@ pub(super) fn read<'a>(
         auto_start,
         type_name: context.type_name.to_owned(),
         kind,
+        argv_keys: whole.argv_keys.clone(),
         port,
         url,
         ports: named_ports(exposed, names, member),
