@@ -165,7 +165,8 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
 
     desk.save("services.d/a.json", &sleeper("2000"));
     desk.save("services.d/c.json", &sleeper("1000"));
-    let waiting = json!({"services": ["c", "a"], "frame": false, "text": "added c; a is spawned differently (command)"});
+    let waiting =
+        json!({"services": ["c", "a"], "frame": false, "text": "added c; a is spawned differently (command)"});
     desk.until("it is told that they wait", || desk.status()["waiting"] == waiting);
     let told = desk.ok(&["status"]);
     assert!(told.contains("\nChanges of 2 services wait: `pilotlight reload` applies them\n"), "{told}");
@@ -187,7 +188,8 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
     assert_eq!(desk.pids()["b"], before["b"]);
     assert!(desk.status()["waiting"].is_null());
     let events = desk.ok(&["events"]);
-    let told = ["waiting     added c", "generation  a is spawned differently (command) (", "plan        a: restart: command"];
+    let told =
+        ["waiting     added c", "generation  a is spawned differently (command) (", "plan        a: restart: command"];
     let mut lines = events.lines();
     assert!(told.iter().all(|told| lines.any(|line| line.contains(told))), "in this order: {events}");
 
