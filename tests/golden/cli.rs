@@ -219,6 +219,14 @@ fn status_fits_every_terminal_and_never_cuts_an_id() {
 #[test]
 fn status_of_nothing_says_what_to_do() {
     golden("status-empty", &render_status(&status_of(&Snapshot::empty()), &look(Some(80))));
+    let place = Place { file: "services.json".into(), line: 0, column: 0 };
+    let told = |problem: Problem| {
+        let picture = Snapshot { problems: [problem].into(), ..Snapshot::empty() };
+        render_status(&status_of(&picture), &look(Some(80)))
+    };
+    assert!(told(Problem::warning(&place, "it is odd")).contains("There are no services yet."));
+    let refused = told(Problem::error(&place, "it is not to be trusted: everybody may write to it"));
+    assert!(!refused.contains("There are no services yet.") && refused.contains("everybody may write"), "{refused}");
 }
 
 #[test]
