@@ -86,7 +86,8 @@ fn signal(node: &Node, report: &mut Report) -> Option<Signal> {
     let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
     if signal.is_none() {
         let names = Signal::ALL.map(Signal::name);
-        let message = format!("\"signal\" must be one of {}, but is {}", names.join(", "), quoted(word));
+        let message =
+            format!("\"signal\" must be a signal's name, such as {}, but is {}", names[..4].join(", "), quoted(word));
         let mut problem = Problem::error(&node.place, message);
         problem.hint = did_you_mean(name, names);
         report.push(problem);
