@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::id::ServiceId;
-use super::service::{Catalog, Kind, Service, Spawn};
+use super::service::{Catalog, Display, Kind, Service, Spawn};
 
 /// The difference of two catalogs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -58,7 +58,7 @@ impl CatalogDiff {
         self.added.iter().chain(changed).chain(&self.removed)
     }
 
-    /// One sentence: "added worker; main-api restarts (argv, port); db changes (description)".
+    /// One sentence: "added worker; main-api is spawned differently (port, args); db changes (description)".
     pub fn describe(&self) -> String {
         let mut parts = Vec::new();
         let list = |ids: &[ServiceId]| ids.iter().map(ServiceId::as_str).collect::<Vec<_>>().join(", ");
@@ -105,6 +105,8 @@ impl ServiceDiff {
             auto_start,
             type_name,
             kind,
+            // What it says shows in what is spawned.
+            argv_keys: _,
             port,
             url,
             ports,
@@ -128,10 +130,17 @@ impl ServiceDiff {
                 diff.live.push(name.to_owned());
             }
         };
-        live("display", *display != old.display);
+        let Display { name, description, icon, tags, provides, group } = display;
+        live("name", *name != old.display.name);
+        live("description", *description != old.display.description);
+        live("icon", *icon != old.display.icon);
+        live("tags", *tags != old.display.tags);
+        live("provides", *provides != old.display.provides);
+        live("group", *group != old.display.group);
         live("enabled", *enabled != old.enabled);
         live("auto_start", *auto_start != old.auto_start);
-        live("type", *type_name != old.type_name);
+        let is_of_one_kind = std::mem::discriminant(kind) == std::mem::discriminant(&old.kind);
+        live("type", *type_name != old.type_name && is_of_one_kind);
         live("base_url", *url != old.url);
         live("ports", *ports != old.ports);
         live("docs_endpoint", *docs_url != old.docs_url);
@@ -150,7 +159,14 @@ impl ServiceDiff {
         if *port != old.port {
             diff.restart.push("port".to_owned());
         }
-        diff.kinds(&old.kind, kind);
+        if !is_of_one_kind {
+            diff.restart.push("type".to_owned());
+        } else if let (Kind::Process(before), Kind::Process(after)) = (&old.kind, kind) {
+            if before.argv != after.argv {
+                diff.argv(old, new);
+            }
+            diff.spawns(before, after);
+        }
         diff
     }
 
@@ -177,21 +193,23 @@ impl ServiceDiff {
         !self.restart.is_empty() || self.live.iter().any(|field| OF_ITS_RUNNING.contains(&field.as_str()))
     }
 
-    fn kinds(&mut self, old: &Kind, new: &Kind) {
-        match (old, new) {
-            (Kind::Process(old), Kind::Process(new)) => self.spawns(old, new),
-            (Kind::External, Kind::External) | (Kind::Detached, Kind::Detached) | (Kind::Settings, Kind::Settings) => {}
-            (Kind::Process(_) | Kind::External | Kind::Detached | Kind::Settings, _) => {
-                self.restart.push("kind".to_owned());
-            }
+    /// Names the keys that made argv another one.
+    fn argv(&mut self, old: &Service, new: &Service) {
+        let value = |of: &Service, key: &str| {
+            of.argv_keys.iter().find(|(name, _)| &**name == key).map(|(_, node)| node.clone())
+        };
+        let gone = old.argv_keys.iter().filter(|(key, _)| value(new, key).is_none());
+        for (key, _) in new.argv_keys.iter().chain(gone).filter(|(key, _)| value(old, key) != value(new, key)) {
+            self.restart.push(key.to_string());
+        }
+        // Else it comes from the port, or from the template of the type.
+        if self.restart.is_empty() {
+            self.restart.push("command".to_owned());
         }
     }
 
     fn spawns(&mut self, old: &Arc<Spawn>, new: &Arc<Spawn>) {
-        let Spawn { argv, cwd, env, shared_env } = &**new;
-        if *argv != old.argv {
-            self.restart.push("argv".to_owned());
-        }
+        let Spawn { argv: _, cwd, env, shared_env } = &**new;
         if *cwd != old.cwd {
             self.restart.push("directory".to_owned());
         }

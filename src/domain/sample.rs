@@ -57,6 +57,7 @@ pub fn service(name: &str) -> Service {
             env: BTreeMap::from([("API_TOKEN".to_owned(), Some("hunter2".to_owned()))]),
             shared_env: Arc::default(),
         })),
+        argv_keys: Vec::new(),
         port: None,
         url: None,
         ports: Vec::new(),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 
 use super::id::ServiceId;
+use super::node::Node;
 use super::problem::Place;
 use super::run::Exit;
 
@@ -80,6 +81,8 @@ pub struct Service {
     pub type_name: String,
     /// What kind of thing there is to run.
     pub kind: Kind,
+    /// The keys as written that have a say in what argv is: they name what differs, and have no meaning of their own.
+    pub argv_keys: Vec<(Arc<str>, Node)>,
     /// Its own port.
     pub port: Option<u16>,
     /// Where it is reached: `base_url` with everything expanded.
@@ -458,11 +461,55 @@ pub enum Signal {
     Usr2,
     /// SIGKILL.
     Kill,
+    /// SIGABRT.
+    Abrt,
+    /// SIGALRM.
+    Alrm,
+    /// SIGCONT.
+    Cont,
+    /// SIGPIPE.
+    Pipe,
+    /// SIGTRAP.
+    Trap,
+    /// SIGTTIN.
+    Ttin,
+    /// SIGTTOU.
+    Ttou,
+    /// SIGURG.
+    Urg,
+    /// SIGVTALRM.
+    Vtalrm,
+    /// SIGWINCH.
+    Winch,
+    /// SIGXCPU.
+    Xcpu,
+    /// SIGXFSZ.
+    Xfsz,
 }
 
 impl Signal {
     /// All of them.
-    pub const ALL: [Self; 7] = [Self::Term, Self::Int, Self::Quit, Self::Hup, Self::Usr1, Self::Usr2, Self::Kill];
+    pub const ALL: [Self; 19] = [
+        Self::Term,
+        Self::Int,
+        Self::Quit,
+        Self::Hup,
+        Self::Usr1,
+        Self::Usr2,
+        Self::Kill,
+        Self::Abrt,
+        Self::Alrm,
+        Self::Cont,
+        Self::Pipe,
+        Self::Trap,
+        Self::Ttin,
+        Self::Ttou,
+        Self::Urg,
+        Self::Vtalrm,
+        Self::Winch,
+        Self::Xcpu,
+        Self::Xfsz,
+    ];
 
     /// The name without "SIG".
     pub fn name(self) -> &'static str {
@@ -474,6 +521,18 @@ impl Signal {
             Self::Usr1 => "USR1",
             Self::Usr2 => "USR2",
             Self::Kill => "KILL",
+            Self::Abrt => "ABRT",
+            Self::Alrm => "ALRM",
+            Self::Cont => "CONT",
+            Self::Pipe => "PIPE",
+            Self::Trap => "TRAP",
+            Self::Ttin => "TTIN",
+            Self::Ttou => "TTOU",
+            Self::Urg => "URG",
+            Self::Vtalrm => "VTALRM",
+            Self::Winch => "WINCH",
+            Self::Xcpu => "XCPU",
+            Self::Xfsz => "XFSZ",
         }
     }
 }

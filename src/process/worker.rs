@@ -188,5 +188,17 @@ fn raw_signal(signal: Signal) -> rustix::process::Signal {
         Signal::Usr1 => rustix::process::Signal::USR1,
         Signal::Usr2 => rustix::process::Signal::USR2,
         Signal::Kill => rustix::process::Signal::KILL,
+        Signal::Abrt => rustix::process::Signal::ABORT,
+        Signal::Alrm => rustix::process::Signal::ALARM,
+        Signal::Cont => rustix::process::Signal::CONT,
+        Signal::Pipe => rustix::process::Signal::PIPE,
+        Signal::Trap => rustix::process::Signal::TRAP,
+        Signal::Ttin => rustix::process::Signal::TTIN,
+        Signal::Ttou => rustix::process::Signal::TTOU,
+        Signal::Urg => rustix::process::Signal::URG,
+        Signal::Vtalrm => rustix::process::Signal::VTALARM,
+        Signal::Winch => rustix::process::Signal::WINCH,
+        Signal::Xcpu => rustix::process::Signal::XCPU,
+        Signal::Xfsz => rustix::process::Signal::XFSZ,
     }
 }

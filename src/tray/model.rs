@@ -153,8 +153,9 @@ impl TrayModel {
             let details = services.iter().map(|view| details(view, places, costs)).collect();
             menu.push(Item::rule(Key::Fixed("rule: details")));
             menu.push(Item::submenu(Key::Fixed("details"), "Details", details));
-            menu.push(Item::wish("start all", "Start all", Command::Start(Selection::All)));
-            menu.push(Item::wish("stop all", "Stop all", Command::Stop(Selection::All)));
+            let some = services.iter().any(|view| view.service.enabled);
+            menu.push(Item::wish("start all", "Start all", Command::Start(Selection::All)).if_only(some));
+            menu.push(Item::wish("stop all", "Stop all", Command::Stop(Selection::All)).if_only(some));
         }
         let paused = snapshot.notifications_paused;
         menu.push(Item::rule(Key::Fixed("rule: agent")));
@@ -299,7 +300,7 @@ fn blocks(snapshot: &Snapshot) -> Vec<Block<'_>> {
         .map(|group| Block { heading: Some((&group.key, &group.name)), members: Vec::new() })
         .collect();
     let mut rest = Block { heading: None, members: Vec::new() };
-    for view in snapshot.services.iter().filter(|view| view.counted && view.service.enabled) {
+    for view in snapshot.services.iter().filter(|view| view.counted) {
         let Some(group) = view.service.display.group.as_deref() else {
             rest.members.push(view);
             continue;
@@ -343,8 +344,13 @@ fn switch(view: &ServiceView) -> Item {
     let this = Selection::Ids(vec![view.id.clone()]);
     let command = if view.wanted { Command::Stop(this) } else { Command::Start(this) };
     Item {
-        choice: Some(Choice::Wish(command)),
-        ..Item::new(Key::Of(view.id.clone(), Part::Switch), ItemKind::Check(view.wanted), &label)
+        // One that is disabled is only read: nothing but its file can change that.
+        choice: view.service.enabled.then_some(Choice::Wish(command)),
+        ..Item::new(
+            Key::Of(view.id.clone(), Part::Switch),
+            ItemKind::Check(view.wanted && view.service.enabled),
+            &label,
+        )
     }
 }
 
@@ -368,14 +374,14 @@ fn details(view: &ServiceView, places: &Places, costs: &Costs) -> Item {
         line(Part::Pid, &pid),
         line(Part::Cpu, &cpu),
         line(Part::Memory, &memory),
-        Item { choice: Some(restart), ..Item::read(key(Part::Restart), "Restart") }.if_only(ours),
+        Item { choice: Some(restart), ..Item::read(key(Part::Restart), "Restart") }.if_only(ours && service.enabled),
         Item::open(key(Part::Logs), "Logs", places, log).if_only(ours),
         Item::open(key(Part::Open), "Open", places, page.clone().unwrap_or(Target::Url(String::new())))
             .if_only(page.is_some()),
     ];
     if ours && !service.actions.is_empty() {
-        children.push(Item::rule(key(Part::Actions)));
-        children.extend(service.actions.iter().map(|action| run_action(view, action)));
+        children.push(Item::rule(key(Part::Actions)).if_only(service.enabled));
+        children.extend(service.actions.iter().map(|action| run_action(view, action).if_only(service.enabled)));
     }
     Item { light: Some(view.light), ..Item::submenu(key(Part::Details), &name(view), children) }
 }
@@ -400,6 +406,7 @@ fn name(view: &ServiceView) -> String {
 /// One word for both, process and health.
 fn state(view: &ServiceView) -> &'static str {
     match (view.process, view.health) {
+        (ProcessState::Stopped, _) if !view.service.enabled => "disabled",
         (ProcessState::Running, HealthState::Stopped | HealthState::Unknown) => "running",
         (ProcessState::Running, health) => health.as_str(),
         (process, _) => process.as_str(),
@@ -409,7 +416,12 @@ fn state(view: &ServiceView) -> &'static str {
 /// The state and, where that says more, the reason.
 fn story(view: &ServiceView) -> String {
     let state = state(view);
-    if view.reason.is_empty() || view.reason == state { state.to_owned() } else { format!("{state}: {}", view.reason) }
+    match &*view.reason {
+        "" => state.to_owned(),
+        // "disabled in services.d/x.json:3:9" says it all.
+        reason if reason.starts_with(state) && (reason == state || !view.service.enabled) => reason.to_owned(),
+        reason => format!("{state}: {reason}"),
+    }
 }
 
 fn megabytes(bytes: u64) -> String {

@@ -6,7 +6,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asking;
 mod bookshop;
+mod differences;
 mod environment;
 mod fallback;
 #[cfg(unix)]

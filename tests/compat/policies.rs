@@ -83,6 +83,18 @@ fn limits_actions_notices_and_logs_are_read() {
 }
 
 #[test]
+fn a_stop_may_use_any_signal_that_can_ask_by_its_name_in_any_spelling() {
+    for (name, signal) in
+        [("WINCH", Signal::Winch), ("SIGABRT", Signal::Abrt), ("sigcont", Signal::Cont), ("Ttin", Signal::Ttin)]
+    {
+        assert_eq!(service(&format!(r#""stop": {{"signal": "{name}"}}"#)).stop.signal, signal, "{name}");
+    }
+    for signal in Signal::ALL {
+        assert_eq!(service(&format!(r#""stop": {{"signal": "SIG{}"}}"#, signal.name())).stop.signal, signal);
+    }
+}
+
+#[test]
 fn a_stop_may_be_a_command_and_spare_what_has_left() {
     let service = service(r#""stop": {"command": ["nginx", "-s", "quit"], "tree": "group", "signal": "sigint"}"#);
     let expected = StopPolicy {
@@ -178,7 +190,8 @@ pub const WRONG_POLICIES: &[(&str, &str)] = &[
         r#""notify": {"after": "soon"}"#,
         "21: \"after\" must be a span of time such as \"1500ms\", \"2s\" or \"5m\", or a number of seconds",
     ),
-    (r#""log": {"max_size": "1KB"}"#, "21: \"max_size\" must be at least 65536 bytes"),
+    (r#""log": {"max_size": 0}"#, "21: \"max_size\" must be more than nothing"),
+    (r#""log": {"max_size": "1KB"}"#, "21: no log is kept shorter than 4096 bytes, and that is taken instead"),
     (r#""log": {"keep": -1}"#, "17: \"keep\" must be a whole number from 0 to 1000"),
     (
         r#""stop": {"tree": "grup"}"#,
@@ -187,7 +200,7 @@ pub const WRONG_POLICIES: &[(&str, &str)] = &[
     (r#""stop": {"command": []}"#, "21: \"command\" names no program"),
     (
         r#""stop": {"signal": "TREM"}"#,
-        "20: \"signal\" must be one of TERM, INT, QUIT, HUP, USR1, USR2, KILL, but is \"TREM\" (did you mean \"TERM\"?)",
+        "20: \"signal\" must be a signal's name, such as TERM, INT, QUIT, HUP, but is \"TREM\" (did you mean \"TERM\"?)",
     ),
     (
         r#""restart": {"success_exit_codes": []}"#,

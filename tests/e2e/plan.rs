@@ -37,8 +37,8 @@ fn files_are_tried_on_the_running_agent_and_change_nothing() {
     desk.save("drafts/web.json", &web.to_string());
     desk.save("drafts/worker.json", &sleeper("3000").to_string());
     let plan = desk.json(&["plan", "drafts/web.json", "drafts/worker.json", "--json"]);
-    let text = "restarts: argv, env.LEVEL; takes effect with it: display";
-    assert_eq!(planned(&plan, "web"), line("restart", &["argv", "env.LEVEL", "display"], text));
+    let text = "restarts: command, env.LEVEL; takes effect with it: description";
+    assert_eq!(planned(&plan, "web"), line("restart", &["command", "env.LEVEL", "description"], text));
     assert_eq!(planned(&plan, "worker"), line("add", &[], "starts (auto_start)"));
     assert_eq!(planned(&plan, "db"), line("none", &[], "stays as it is"));
     let told = desk.ok(&["plan", "drafts/web.json", "drafts/worker.json"]);
@@ -48,7 +48,7 @@ fn files_are_tried_on_the_running_agent_and_change_nothing() {
     std::fs::copy(desk.project("drafts/web.json"), desk.project("services.d/web.json")).expect("the desk is ours");
     desk.until("it is in use", || desk.ok(&["plan", "drafts/web.json"]) == "nothing would change\n");
     let events = desk.ok(&["events"]);
-    assert!(events.contains("plan        web: restart: argv, env.LEVEL, display"), "{events}");
+    assert!(events.contains("plan        web: restart: command, env.LEVEL, description"), "{events}");
 }
 
 #[test]

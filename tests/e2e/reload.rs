@@ -170,12 +170,13 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
 
     desk.save("services.d/a.json", &sleeper("2000"));
     desk.save("services.d/c.json", &sleeper("1000"));
-    let waiting = json!({"services": ["c", "a"], "frame": false, "text": "added c; a is spawned differently (argv)"});
+    let waiting =
+        json!({"services": ["c", "a"], "frame": false, "text": "added c; a is spawned differently (command)"});
     desk.until("it is told that they wait", || desk.status()["waiting"] == waiting);
     let told = desk.ok(&["status"]);
     assert!(told.contains("\nChanges of 2 services wait: `pilotlight reload` applies them\n"), "{told}");
     let planned = desk.ok(&["plan"]);
-    assert_eq!(planned, "restart  a  restarts: argv\nadd      c  starts (auto_start)\n");
+    assert_eq!(planned, "restart  a  restarts: command\nadd      c  starts (auto_start)\n");
     let refused = desk.fails(4, &["start", "c"]);
     assert!(refused.contains("it is among the changes that wait: `pilotlight reload` applies them"), "{refused}");
     assert_eq!((desk.pids(), &desk.status()["generation"]), (before.clone(), &generation), "asking applies nothing");
@@ -187,12 +188,13 @@ fn with_manual_reload_changes_wait_for_the_user_and_are_shown_until_then() {
     desk.remove("services.d/c.json");
     desk.until("only the change of a waits", || desk.status()["waiting"]["services"] == json!(["a"]));
     let told = desk.ok(&["reload"]);
-    assert!(told.starts_with("note: applied: a is spawned differently (argv)\n"), "{told}");
+    assert!(told.starts_with("note: applied: a is spawned differently (command)\n"), "{told}");
     desk.until("it runs as it is defined now", || arguments(&desk, "a") == "sleep 2000");
     assert_eq!(desk.pids()["b"], before["b"]);
     assert!(desk.status()["waiting"].is_null());
     let events = desk.ok(&["events"]);
-    let told = ["waiting     added c", "generation  a is spawned differently (argv) (", "plan        a: restart: argv"];
+    let told =
+        ["waiting     added c", "generation  a is spawned differently (command) (", "plan        a: restart: command"];
     let mut lines = events.lines();
     assert!(told.iter().all(|told| lines.any(|line| line.contains(told))), "in this order: {events}");
 

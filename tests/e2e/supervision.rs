@@ -190,3 +190,20 @@ fn environment_directory_and_output_are_as_defined() {
     desk.until("it has written", || desk.ok(&["logs", "s", "--raw"]).ends_with("6123\n"));
     assert_eq!(desk.ok(&["logs", "s", "--raw"]), expected);
 }
+
+#[test]
+fn a_program_that_is_asked_has_the_services_variables_and_a_name_that_nobody_knows_is_no_reason_to_be_green() {
+    let mut desk = Desk::new();
+    let checked = |script: &str| {
+        let health = json!({"exec": ["sh", "-c", script], "grace": 0, "interval": "50ms"});
+        sleeper(json!({"auto_start": true, "env": {"CHK": "x"}, "health": health}))
+    };
+    desk.save("services.d/good.json", &checked("test \"$CHK\" = x"));
+    desk.save("services.d/bad.json", &checked("test \"$CHK\" = y"));
+    let nobody = json!({"http": "http://localhost:$NOBODY/", "grace": 0, "interval": "50ms"});
+    desk.save("services.d/nobody.json", &sleeper(json!({"auto_start": true, "health": nobody})));
+    desk.start_agent();
+    desk.until_service("good", "health", "healthy");
+    desk.until_service("bad", "health", "unhealthy");
+    desk.until_service("nobody", "health", "unhealthy");
+}

@@ -219,6 +219,14 @@ fn status_fits_every_terminal_and_never_cuts_an_id() {
 #[test]
 fn status_of_nothing_says_what_to_do() {
     golden("status-empty", &render_status(&status_of(&Snapshot::empty()), &look(Some(80))));
+    let place = Place { file: "services.json".into(), line: 0, column: 0 };
+    let told = |problem: Problem| {
+        let picture = Snapshot { problems: [problem].into(), ..Snapshot::empty() };
+        render_status(&status_of(&picture), &look(Some(80)))
+    };
+    assert!(told(Problem::warning(&place, "it is odd")).contains("There are no services yet."));
+    let refused = told(Problem::error(&place, "it is not to be trusted: everybody may write to it"));
+    assert!(!refused.contains("There are no services yet.") && refused.contains("everybody may write"), "{refused}");
 }
 
 #[test]
@@ -230,7 +238,7 @@ fn status_without_groups_has_no_headings() {
 #[test]
 fn status_says_that_changes_wait_and_how_they_are_applied() {
     let services = vec![id("new"), id("web")];
-    let text = "added new; web is spawned differently (argv)".to_owned();
+    let text = "added new; web is spawned differently (command)".to_owned();
     let waits = Waiting { services, frame: false, text };
     let picture = Snapshot { waiting: Some(Arc::new(waits)), ..snapshot(vec![healthy("web", 7)]) };
     golden("status-waiting", &render_status(&status_of(&picture), &look(Some(100))));
@@ -265,7 +273,7 @@ fn why_something_waits() {
 fn why_something_failed() {
     let lines =
         ["Traceback (most recent call last):", "\u{1b}[31mModuleNotFoundError\u{1b}[0m: No module named 'app'\u{7}"];
-    let changed = ["its definition changed: argv, env.URL", "git: checkout: moving from main to \u{1b}[31mtopic"];
+    let changed = ["its definition changed: command, env.URL", "git: checkout: moving from main to \u{1b}[31mtopic"];
     let mut why = why_of("worker", &busy(), Some(&lines), Some(&changed));
     let (folder, branch) = ("/srv/project".to_owned(), Some("topic\u{7}".to_owned()));
     let head = Some("8c14a70b8a72c8982b0d8c6c623ab98b149aaaaa".to_owned());
@@ -369,9 +377,9 @@ fn plans_tell_the_gravest_first_and_nothing_of_what_stays() {
         text: text.to_owned(),
     };
     let mut services = vec![
-        planned("main-api", Does::Restart, "restarts: argv, env.DATABASE_URL; takes effect with it: display"),
+        planned("main-api", Does::Restart, "restarts: command, env.DATABASE_URL; takes effect with it: description"),
         planned("db", Does::None, "stays as it is"),
-        planned("search", Does::Live, "stays down; takes effect at the next start: argv"),
+        planned("search", Does::Live, "stays down; takes effect at the next start: command"),
         planned("worker", Does::Add, "starts after main-api (auto_start)"),
         planned("frontend", Does::Restart, "restarts with main-api"),
         planned("old", Does::Remove, "is stopped\u{1b}[2J and removed"),

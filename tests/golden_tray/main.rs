@@ -47,6 +47,9 @@ fn a_day_in_the_office_has_headings_states_ports_and_the_worst_first() {
     }
     let mut disabled = view("old", "Old", ProcessState::Stopped, HealthState::Stopped, Light::Gray);
     define(&mut disabled).enabled = false;
+    define(&mut disabled).actions = vec![action("Clear", false)];
+    (disabled.wanted, disabled.reason) = (false, "disabled in services.d/old.json:3:14".to_owned());
+    define(&mut disabled).port = Some(9000);
     let mut uncounted = view("platform", "Platform", ProcessState::Stopped, HealthState::Stopped, Light::Gray);
     uncounted.counted = false;
     let mut snapshot = picture(vec![worker, web, api, db, outside, disabled, uncounted]);
@@ -157,6 +160,20 @@ fn the_same_set_of_services_keeps_its_places_whatever_happens_to_it() {
 
     let two = model(&picture(vec![running, view("b", "B", ProcessState::Running, HealthState::Healthy, Light::Green)]));
     assert!(!now.is_same_set(&two) && !now.is_same_shape(&two));
+}
+
+#[test]
+fn what_is_disabled_is_listed_and_only_read_whatever_was_wished() {
+    let mut old = view("old", "Old", ProcessState::Stopped, HealthState::Stopped, Light::Gray);
+    define(&mut old).enabled = false;
+    let model = |view| TrayModel::of(&picture(vec![view]), &places(), &Costs::new());
+    let disabled = model(old.clone());
+    let entry = |label: &str| disabled.menu.iter().find(|item| item.label == label).expect("it is there");
+    let switch = entry("Old — disabled");
+    assert_eq!((&switch.kind, &switch.choice, switch.visible), (&ItemKind::Check(false), &None, true));
+    assert!(!entry("Start all").visible && !entry("Stop all").visible);
+    define(&mut old).enabled = true;
+    assert!(disabled.is_same_set(&model(old)), "it keeps its place when it is enabled");
 }
 
 #[test]

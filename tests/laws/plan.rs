@@ -59,8 +59,8 @@ fn what_is_spawned_differently_restarts_and_whoever_asked_for_it_with_it() {
         &plan,
         "db",
         Does::Restart,
-        &["argv", "env.A", "display"],
-        "restarts: argv, env.A; takes effect with it: display",
+        &["args", "env.A", "description"],
+        "restarts: args, env.A; takes effect with it: description",
     );
     assert_plan(&plan, "web", Does::Restart, &[], "restarts with db");
 }
@@ -91,11 +91,11 @@ fn what_is_not_spawned_takes_effect_in_place_or_at_the_next_start() {
 fn other_steps_restart_a_start_that_is_at_its_steps_and_else_wait_for_the_next() {
     let steps = |step: &str| DB.replace("\"db\"", &format!(r#""db", "before_start": [{step}], "description": {step}"#));
     for (life, does, text) in [
-        (None, Does::Restart, "restarts: before_start; takes effect with it: display"),
+        (None, Does::Restart, "restarts: before_start; takes effect with it: description"),
         (
             Some((second(1), 0)),
             Does::Live,
-            "takes effect in place: display; takes effect at the next start: before_start",
+            "takes effect in place: description; takes effect at the next start: before_start",
         ),
     ] {
         let mut world = World::new(&[]);
@@ -106,7 +106,7 @@ fn other_steps_restart_a_start_that_is_at_its_steps_and_else_wait_for_the_next()
         let runs = |world: &World| (world.asides.len(), world.spawns.len());
         let before = runs(&world);
         change(&mut world, "db", &steps("\"build\""));
-        assert_plan(&forecast(&mut world), "db", does, &["display", "before_start"], text);
+        assert_plan(&forecast(&mut world), "db", does, &["description", "before_start"], text);
         world.touch("db");
         world.pass(second(5));
         let (asides, spawns) = runs(&world);
@@ -138,7 +138,7 @@ fn what_the_user_has_stopped_stays_down_whatever_changes() {
     world.pass(second(30));
     change(&mut world, "web", &WEB.replace("\"web\"", r#"["web", "-v"]"#));
     let plan = forecast(&mut world);
-    assert_plan(&plan, "web", Does::Live, &["argv"], "stays down; takes effect at the next start: argv");
+    assert_plan(&plan, "web", Does::Live, &["command"], "stays down; takes effect at the next start: command");
 }
 
 #[test]
@@ -165,8 +165,8 @@ fn what_could_not_start_again_is_not_said_to_restart() {
     change(&mut world, "db", &DB.replace("true", "true, \"enabled\": false"));
     assert_plan(&forecast(&mut world), "worker", Does::None, &[], "stays as it is");
     change(&mut world, "worker", &worker.replace("\"w\"", r#"["w", "-v"]"#));
-    let text = "is stopped (argv), and then waits: job has to wait itself";
-    assert_plan(&forecast(&mut world), "worker", Does::Restart, &["argv"], text);
+    let text = "is stopped (command), and then waits: job has to wait itself";
+    assert_plan(&forecast(&mut world), "worker", Does::Restart, &["command"], text);
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn a_changed_definition_starts_anew_what_had_failed() {
     world.crash(&ServiceId::new("db").unwrap(), Exit::Code(3));
     assert!(world.pass_until(second(600), |world| world.process("db") == ProcessState::Failed));
     change(&mut world, "db", &DB.replace("\"db\"", r#"["db", "-v"]"#));
-    assert_plan(&forecast(&mut world), "db", Does::Restart, &["argv"], "starts anew: argv");
+    assert_plan(&forecast(&mut world), "db", Does::Restart, &["command"], "starts anew: command");
 }
 
 #[test]
@@ -296,8 +296,8 @@ fn each_generation_tells_what_it_does_and_by_which_fields() {
         told,
         [
             line(2, "new", "add"),
-            line(2, "db", "restart: argv"),
-            line(2, "web", "live: display"),
+            line(2, "db", "restart: args"),
+            line(2, "web", "live: description"),
             line(3, "new", "remove")
         ]
     );

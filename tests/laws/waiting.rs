@@ -96,7 +96,7 @@ fn changes_are_told_when_they_are_read_and_again_when_they_are_applied() {
     write(&mut world, "services.d/new.json", r#"{"command": "new", "auto_start": true}"#);
     remove(&mut world, "services.d/old.json");
     write(&mut world, "services.d/web.json", &web("web2"));
-    let told = "removed old; added new; web is spawned differently (argv)";
+    let told = "removed old; added new; web is spawned differently (command)";
     assert_eq!(waiting(&world), Some(told));
     let shown = world.snapshot().waiting.clone().expect("something waits");
     let ids: Vec<_> = shown.services.iter().map(ServiceId::as_str).collect();
@@ -122,7 +122,7 @@ fn changes_are_told_when_they_are_read_and_again_when_they_are_applied() {
             ("generation", &*format!("{told} (asked to)")),
             ("plan", "remove"),
             ("plan", "add"),
-            ("plan", "restart: argv"),
+            ("plan", "restart: command"),
         ]
     );
 }
@@ -191,7 +191,7 @@ fn to_look_once_more_applies_nothing() {
     world.disk.insert("services.d/web.json".to_owned(), web("web2"));
     let accepted = world.command_in_time(Command::Read).expect("it can be asked for");
     assert_eq!(accepted, Accepted::default());
-    assert_eq!((waiting(&world), program(&world, "web")), (Some("web is spawned differently (argv)"), Some("web")));
+    assert_eq!((waiting(&world), program(&world, "web")), (Some("web is spawned differently (command)"), Some("web")));
 }
 
 #[test]
@@ -202,7 +202,7 @@ fn what_is_read_after_the_wish_waits_again() {
     world.write("services.d/web.json", web("web2"));
     world.pass(second(5));
     assert!(world.answers.contains_key(&ticket));
-    assert_eq!((waiting(&world), program(&world, "web")), (Some("web is spawned differently (argv)"), Some("web")));
+    assert_eq!((waiting(&world), program(&world, "web")), (Some("web is spawned differently (command)"), Some("web")));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn the_word_auto_applies_what_waits_and_the_word_manual_what_comes_with_it() {
     write(&mut world, "services.json", both);
     assert_eq!((waiting(&world), program(&world, "job")), (None, Some("job")));
     write(&mut world, "services.json", &both.replace("\"command\": \"job\"", "\"command\": \"other\""));
-    assert_eq!((waiting(&world), program(&world, "job")), (Some("job is spawned differently (argv)"), Some("job")));
+    assert_eq!((waiting(&world), program(&world, "job")), (Some("job is spawned differently (command)"), Some("job")));
     // The word that is gone from a file that is there is the word "auto".
     write(&mut world, "services.json", r#"{"services": {}}"#);
     assert!(waiting(&world).is_none() && world.snapshot().service("job").is_none());
@@ -226,9 +226,9 @@ fn a_main_file_that_is_gone_or_broken_does_not_say_auto() {
     let mut world = running();
     write(&mut world, "services.d/web.json", &web("web2"));
     write(&mut world, "services.json", "{\"agent\": ");
-    assert_eq!(waiting(&world), Some("web is spawned differently (argv)"));
+    assert_eq!(waiting(&world), Some("web is spawned differently (command)"));
     remove(&mut world, "services.json");
-    let both = "web is spawned differently (argv); groups or agent settings changed";
+    let both = "web is spawned differently (command); groups or agent settings changed";
     assert_eq!((waiting(&world), program(&world, "web")), (Some(both), Some("web")));
     reload(&mut world);
     assert_eq!((waiting(&world), program(&world, "web")), (None, Some("web2")));
@@ -263,7 +263,7 @@ fn mistakes_are_told_at_once_and_what_is_in_use_goes_on() {
     reload(&mut world);
     assert_eq!((pids(&world), program(&world, "web")), (before, Some("web")));
     write(&mut world, "services.d/web.json", &web("web3"));
-    assert_eq!((errors(&world), waiting(&world)), (0, Some("web is spawned differently (argv)")));
+    assert_eq!((errors(&world), waiting(&world)), (0, Some("web is spawned differently (command)")));
     write(&mut world, "services.d/web.json", WEB);
     write(&mut world, "services.d/web.json", "{\"command\": ");
     assert_eq!((errors(&world), waiting(&world), pids(&world)), (1, None, before));

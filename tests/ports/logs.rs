@@ -42,6 +42,7 @@ held_by! {
         a_log_that_is_too_long_is_rotated_and_every_line_stays,
         a_log_that_goes_on_growing_is_rotated_again_and_again,
         no_more_older_files_are_kept_than_wished,
+        a_log_of_one_block_is_kept_as_well_as_a_long_one,
         a_new_bound_counts_at_once,
         logs_that_are_not_to_be_kept_are_left_alone,
         what_was_written_while_no_agent_was_there_is_rotated_by_the_next,
@@ -129,6 +130,23 @@ fn no_more_older_files_are_kept_than_wished(world: &mut dyn World) {
         assert!(whole < all.len(), "{whole} lines are kept of {keep_count} older files");
         assert_eq!(lines[lines.len() - whole..], all[all.len() - whole..], "the newest are kept");
     }
+}
+
+fn a_log_of_one_block_is_kept_as_well_as_a_long_one(world: &mut dyn World) {
+    let id = id("web");
+    let policy = LogPolicy { max_size: 4096, keep: 200 };
+    keep(world, &[(&id, policy)]);
+    world.logs().begin(&id);
+    for round in 0..5 {
+        world.write(&id, &numbered(round * 2000, 2000));
+        until(world, "it is rotated", |world| is_within(world, &id, policy));
+        assert_eq!(world.lines(&id), numbered(0, (round + 1) * 2000));
+    }
+    let fewer = LogPolicy { keep: 2, ..policy };
+    keep(world, &[(&id, fewer)]);
+    until(world, "what is too much is gone", |world| is_within(world, &id, fewer));
+    let lines = world.lines(&id);
+    assert_eq!(lines.last(), numbered(0, 10_000).last(), "the newest are kept");
 }
 
 fn a_new_bound_counts_at_once(world: &mut dyn World) {

@@ -94,7 +94,7 @@ fn forecast() -> domain::Forecast {
     let planned = |id: &str, does| domain::Planned {
         id: crate::domain::sample::id(id),
         does,
-        fields: vec!["argv".to_owned()],
+        fields: vec!["command".to_owned()],
         text: "restarts: argv".to_owned(),
     };
     domain::Forecast {

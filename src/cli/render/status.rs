@@ -20,12 +20,12 @@ pub fn render_status(status: &Status, look: &Look) -> String {
     if let Some(waiting) = &status.waiting {
         let _ = writeln!(out, "Changes of {} wait: `pilotlight reload` applies them", waiting.touches());
     }
-    if status.services.is_empty() {
+    if !status.services.is_empty() {
+        table(status, look, &mut out);
+    } else if !status.problems.iter().any(|problem| problem.severity == Severity::Error) {
         let folder = Path::new(&status.agent.config).with_file_name("services.d");
         let folder = folder.display().to_string();
         let _ = writeln!(out, "\nThere are no services yet. Drop a JSON file into {}", plain(&folder));
-    } else {
-        table(status, look, &mut out);
     }
     out.push_str(&problems(&status.problems));
     out

@@ -103,9 +103,14 @@ fn remark_on_names(words: &[(&str, &Place)], (names, member): (&mut Names<'_>, u
             let hint = "write the whole line in \"command\" with \"shell\": true";
             report.push(Problem::note(place, message).hint(hint));
         }
-        after_script_option = matches!(*word, "--eval" | "--command")
-            || (word.starts_with('-') && !word.starts_with("--") && word.ends_with(['c', 'e']));
+        after_script_option = takes_script(word);
     }
+}
+
+/// Whether what follows this argument is a script.
+pub(super) fn takes_script(word: &str) -> bool {
+    matches!(word, "--eval" | "--command")
+        || (word.starts_with('-') && !word.starts_with("--") && word.ends_with(['c', 'e']))
 }
 
 /// Puts the port behind `option`, unless something that can only be a port stands there already.

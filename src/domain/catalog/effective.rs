@@ -22,6 +22,7 @@ pub(super) fn keys_of(service: &Service) -> Vec<(&'static str, Json)> {
         auto_start,
         type_name,
         kind,
+        argv_keys: _,
         port,
         url,
         ports,

@@ -36,7 +36,16 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("readiness_probe", "health", ""),
     ("mem_limit", "limits", ": {\"memory\": \"512MB\"}"),
     ("restart_policy", "restart", ""),
-    ("max_restarts", "restart", ": {\"max_restarts\": 5}"),
+    ("backoff", "restart", ": {\"delay\": \"1s\"}"),
+    ("backoff_seconds", "restart", ": {\"delay\": \"1s\"}"),
+    ("restart_delay", "restart", ": {\"delay\": \"1s\"}"),
+    ("restart_sec", "restart", ": {\"delay\": \"1s\"}"),
+    ("restartsec", "restart", ": {\"delay\": \"1s\"}"),
+    ("max_attempts", "restart", ": {\"max_restarts\": 5}"),
+    ("retries", "health", ": {\"unhealthy_after\": 3}"),
+    ("start_period", "health", ": {\"grace\": \"60s\"}"),
+    ("stop_timeout", "stop", ": {\"timeout\": \"10s\"}"),
+    ("memory_limit", "limits", ": {\"memory\": \"512MB\"}"),
     ("stop_signal", "stop", ": {\"signal\": \"INT\"}"),
     ("stop_grace_period", "stop", ": {\"timeout\": \"10s\"}"),
     ("shutdown", "stop", ""),
@@ -63,6 +72,32 @@ const KEYS: &[(&str, &str, &str)] = &[
     ("backoff_seconds", "delay", ""),
 ];
 
+/// Keys of a service's objects: one that stands beside its object, and the object that it belongs into.
+const INNER: &[(&str, &str)] = &[
+    ("policy", "restart"),
+    ("on_unhealthy", "restart"),
+    ("delay", "restart"),
+    ("max_delay", "restart"),
+    ("max_restarts", "restart"),
+    ("window", "restart"),
+    ("reset_after", "restart"),
+    ("success_exit_codes", "restart"),
+    ("signal", "stop"),
+    ("tree", "stop"),
+    ("http", "health"),
+    ("tcp", "health"),
+    ("unix", "health"),
+    ("interval", "health"),
+    ("timeout", "health"),
+    ("timeout", "stop"),
+    ("healthy_after", "health"),
+    ("unhealthy_after", "health"),
+    ("grace", "health"),
+    ("memory", "limits"),
+    ("max_size", "log"),
+    ("keep", "log"),
+];
+
 /// Words for a choice: another tool's and ours.
 const CHOICES: &[(&str, &str)] = &[
     ("unless-stopped", "always"),
@@ -76,9 +111,17 @@ const CHOICES: &[(&str, &str)] = &[
     ("process_completed_successfully", "completed"),
 ];
 
-/// What the key `word` of another tool is called in an object that may have the keys `known`.
+/// What the key `word` is called, or where it belongs, in an object that may have the keys `known`.
 pub(super) fn key(word: &str, known: &[&str]) -> Option<String> {
     let plain = word.to_lowercase().replace('-', "_");
+    // Other objects have keys of these names as well, but not all of them.
+    if INNER.iter().all(|(_, object)| known.contains(object)) {
+        let objects = INNER.iter().filter(|(key, _)| *key == plain);
+        let objects: Vec<_> = objects.map(|(key, object)| quoted(&format!("{object}.{key}"))).collect();
+        if !objects.is_empty() {
+            return Some(format!("did you mean {}?", objects.join(" or ")));
+        }
+    }
     let (_, ours, more) = KEYS.iter().find(|(theirs, ours, _)| *theirs == plain && known.contains(ours))?;
     Some(format!("here that is {}{more}", quoted(ours)))
 }

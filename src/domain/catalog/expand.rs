@@ -5,6 +5,9 @@
 
 use std::borrow::Cow;
 
+use super::report::{Report, quoted};
+use crate::domain::{Place, Problem};
+
 /// The longest text that an expansion may become, in bytes: names that refer to names can double at every step.
 const LONGEST: usize = 64 << 10;
 
@@ -35,24 +38,68 @@ pub(super) enum Failure {
 pub(super) enum Name<'a> {
     /// `$NAME` or `${NAME}`.
     Variable(&'a str),
+    /// The name of `${NAME:-text}`: there is something to fall back on.
+    Optional(&'a str),
     /// `{port}`.
     Port,
 }
 
+/// What becomes of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Meaning {
+    /// It stands for this.
+    Is(String),
+    /// It stays as it is written, with its braces and all that is in them.
+    Itself,
+    /// Nothing is known by it.
+    Unknown,
+}
+
+impl From<Option<String>> for Meaning {
+    fn from(value: Option<String>) -> Self {
+        value.map_or(Self::Unknown, Self::Is)
+    }
+}
+
 /// `text` with everything expanded by `meaning`; `{port}` only if `braces` says so.
-pub(super) fn expand(
+pub(super) fn expand<M: Into<Meaning>>(
     text: &str,
     braces: bool,
-    mut meaning: impl FnMut(Name<'_>) -> Option<String>,
+    mut meaning: impl FnMut(Name<'_>) -> M,
 ) -> Result<String, Failure> {
-    expand_within(text, braces, DEEPEST, &mut meaning)
+    expand_within(text, braces, DEEPEST, &mut |name| meaning(name).into())
+}
+
+/// The first `${` in `text` that stays because nothing follows it that is understood, up to what looks like its end.
+fn stranger(text: &str, braces: bool) -> Option<&str> {
+    stranger_within(text, braces, DEEPEST)
+}
+
+fn stranger_within(text: &str, braces: bool, depth: usize) -> Option<&str> {
+    let mut rest = text;
+    while let Some(at) = rest.find(['$', '{']) {
+        rest = &rest[at..];
+        rest = match token(rest, braces, depth) {
+            Token::Plain(_) if rest.starts_with("${") => {
+                return Some(&rest[..rest.find('}').map_or(rest.len(), |end| end + 1)]);
+            }
+            Token::Plain(text) => &rest[text.len()..],
+            Token::Dollar => &rest[2..],
+            Token::Name(_, length) | Token::Wanted { length, .. } => &rest[length..],
+            Token::Fallback { text, length, .. } => match stranger_within(text, braces, depth - 1) {
+                Some(stranger) => return Some(stranger),
+                None => &rest[length..],
+            },
+        };
+    }
+    None
 }
 
 fn expand_within(
     text: &str,
     braces: bool,
     depth: usize,
-    meaning: &mut dyn FnMut(Name<'_>) -> Option<String>,
+    meaning: &mut dyn FnMut(Name<'_>) -> Meaning,
 ) -> Result<String, Failure> {
     let mut expanded = String::with_capacity(text.len());
     let mut rest = text;
@@ -62,22 +109,25 @@ fn expand_within(
         let (value, length) = match token(rest, braces, depth) {
             Token::Plain(text) => (Cow::Borrowed(text), text.len()),
             Token::Dollar => (Cow::Borrowed("$"), 2),
-            Token::Fallback { name, empty_too, text, length } => {
-                match meaning(Name::Variable(name)).filter(|value| !(empty_too && value.is_empty())) {
-                    Some(value) => (Cow::Owned(value), length),
-                    None => (Cow::Owned(expand_within(text, braces, depth - 1, meaning)?), length),
+            Token::Fallback { name, empty_too, text, length } => match meaning(Name::Optional(name)) {
+                Meaning::Itself => (Cow::Borrowed(&rest[..length]), length),
+                Meaning::Is(value) if !(empty_too && value.is_empty()) => (Cow::Owned(value), length),
+                Meaning::Is(_) | Meaning::Unknown => {
+                    (Cow::Owned(expand_within(text, braces, depth - 1, meaning)?), length)
                 }
-            }
-            Token::Wanted { name, empty_too, length } => {
-                match meaning(Name::Variable(name)).filter(|value| !(empty_too && value.is_empty())) {
-                    Some(value) => (Cow::Owned(value), length),
-                    None => return Err(Failure::Unknown(name.to_owned())),
-                }
-            }
+            },
+            Token::Wanted { name, empty_too, length } => match meaning(Name::Variable(name)) {
+                Meaning::Itself => (Cow::Borrowed(&rest[..length]), length),
+                Meaning::Is(value) if !(empty_too && value.is_empty()) => (Cow::Owned(value), length),
+                Meaning::Is(_) | Meaning::Unknown => return Err(Failure::Unknown(name.to_owned())),
+            },
             Token::Name(name, length) => match (meaning(name), name) {
-                (Some(value), _) => (Cow::Owned(value), length),
-                (None, Name::Variable(name)) => return Err(Failure::Unknown(name.to_owned())),
-                (None, Name::Port) => return Err(Failure::NoPort),
+                (Meaning::Is(value), _) => (Cow::Owned(value), length),
+                (Meaning::Itself, _) => (Cow::Borrowed(&rest[..length]), length),
+                (Meaning::Unknown, Name::Variable(name) | Name::Optional(name)) => {
+                    return Err(Failure::Unknown(name.to_owned()));
+                }
+                (Meaning::Unknown, Name::Port) => return Err(Failure::NoPort),
             },
         };
         expanded.push_str(&value);
@@ -183,6 +233,26 @@ fn name_length(text: &str) -> usize {
     text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(text.len())
 }
 
+/// Says of the first `${` that is not understood that it stays.
+pub(super) fn remark_on_braces(text: &str, braces: bool, place: &Place, report: &mut Report) {
+    if let Some(stranger) = stranger(text, braces) {
+        let problem = Problem::warning(place, format!("{} is not understood and stays as it is", quoted(stranger)));
+        report.push(problem.hint("known are ${NAME}, ${NAME:-text} and ${NAME:?text}; a dollar is written $$"));
+    }
+}
+
+/// Says why what is called `what` came to nothing.
+pub(super) fn explain(failure: &Failure, place: &Place, what: &str, report: &mut Report) {
+    let what = quoted(what);
+    let message = match failure {
+        Failure::Unknown(name) => format!("nothing is known by the name {}; {what} is left out", quoted(name)),
+        Failure::NoPort => format!("there is no port for {{port}}; {what} is left out"),
+        Failure::TooLong => format!("{what} would get too long and is left out"),
+        Failure::Told => return,
+    };
+    report.warning(place, message);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -190,10 +260,10 @@ mod tests {
     fn simply(text: &str) -> Result<String, Failure> {
         expand(text, true, |name| match name {
             Name::Port => Some("80".into()),
-            Name::Variable("A") => Some("$B{port}".into()),
-            Name::Variable("EMPTY") => Some(String::new()),
+            Name::Variable("A") | Name::Optional("A") => Some("$B{port}".into()),
+            Name::Variable("EMPTY") | Name::Optional("EMPTY") => Some(String::new()),
             Name::Variable("LONG") => Some("x".repeat(40_000)),
-            Name::Variable(_) => None,
+            Name::Variable(_) | Name::Optional(_) => None,
         })
     }
 
@@ -222,7 +292,7 @@ mod tests {
         ] {
             assert_eq!(simply(text).unwrap(), expanded, "{text}");
         }
-        assert_eq!(expand("{port}", false, |_| None).unwrap(), "{port}");
+        assert_eq!(expand("{port}", false, |_| Meaning::Unknown).unwrap(), "{port}");
     }
 
     #[test]
@@ -238,10 +308,36 @@ mod tests {
         ] {
             assert_eq!(simply(text).unwrap(), expanded, "{text}");
         }
-        assert_eq!(expand("${B:-{port}}", false, |_| None).unwrap(), "{port}");
+        assert_eq!(expand("${B:-{port}}", false, |_| Meaning::Unknown).unwrap(), "{port}");
         assert_eq!(simply("${B:-$C}"), Err(Failure::Unknown("C".into())));
         assert_eq!(simply("${B?must be set}"), Err(Failure::Unknown("B".into())));
         assert_eq!(simply("${EMPTY:?must be set}"), Err(Failure::Unknown("EMPTY".into())));
+    }
+
+    #[test]
+    fn what_stays_takes_its_braces_along() {
+        let text = "$A ${A} ${A:-x${B}} ${B?why} $$ {port}";
+        let left = expand(text, true, |name| match name {
+            Name::Port => Meaning::Is("80".into()),
+            Name::Variable(_) | Name::Optional(_) => Meaning::Itself,
+        });
+        assert_eq!(left.unwrap(), "$A ${A} ${A:-x${B}} ${B?why} $ 80");
+    }
+
+    #[test]
+    fn braces_that_are_not_understood_are_found_and_others_not() {
+        for (text, found) in [
+            ("a ${A:+x} b", Some("${A:+x}")),
+            ("${A} ${B:-${C^^}}", Some("${C^^}")),
+            ("${A", Some("${A")),
+            ("${}", Some("${}")),
+            ("${A} ${A:-x} ${A-$B} ${A:?x} ${A?}", None),
+            ("$${A:+x}", None),
+            ("{port} {x} $(a) $5 $", None),
+        ] {
+            assert_eq!(stranger(text, true), found, "{text}");
+        }
+        assert!(stranger(&format!("{}{}", "${B:-".repeat(9), "}".repeat(9)), true).is_some());
     }
 
     #[test]
@@ -257,6 +353,6 @@ mod tests {
     fn an_unknown_name_and_boundless_growth_are_failures() {
         assert_eq!(simply("a $B"), Err(Failure::Unknown("B".into())));
         assert_eq!(simply("$LONG$LONG"), Err(Failure::TooLong));
-        assert_eq!(expand("{port}", true, |_| None), Err(Failure::NoPort));
+        assert_eq!(expand("{port}", true, |_| Meaning::Unknown), Err(Failure::NoPort));
     }
 }

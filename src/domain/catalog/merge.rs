@@ -29,6 +29,8 @@ pub(super) struct Whole {
     pub engine: bool,
     /// Keys that placeholders of the type ask for.
     pub asked: BTreeSet<String>,
+    /// The service's own keys that have a say in what argv is.
+    pub argv_keys: Vec<(Arc<str>, Node)>,
 }
 
 /// Whose command it is.
@@ -45,6 +47,9 @@ pub(super) enum CommandOrigin {
 
 /// Keys with the same meaning: who writes one does not want the other from a type.
 const SAME: [(&str, &str); 2] = [("directory", "cwd"), ("group", "category")];
+
+/// Keys that may have a say in what argv is, whatever the type.
+const ARGV_KEYS: [&str; 6] = ["command", "args", "shell", "port_after", "settings", "values"];
 
 /// The keys of `health` that say what is asked, not how often.
 const CHECK_KEYS: [&str; 9] = ["http", "tcp", "exec", "log", "file", "unix", "status", "body", "max_age"];
@@ -84,6 +89,8 @@ pub(super) fn whole(filler: &Filler<'_>, report: &mut Report) -> Whole {
         merging.entries.entry(entry.key.clone()).or_insert_with(|| entry.clone());
     }
     let command = merging.command(report);
+    let of_argv = |entry: &&Entry| ARGV_KEYS.contains(&&*entry.key) || merging.asked.contains(&*entry.key);
+    let argv_keys = own.entries().iter().filter(of_argv).map(|entry| (entry.key.clone(), entry.node.clone())).collect();
     let mut check_named = names_check(own);
     for layer in filler.layers {
         for entry in layer.entries().iter().filter(|entry| !matches!(entry.node.value, Value::Null)) {
@@ -109,6 +116,7 @@ pub(super) fn whole(filler: &Filler<'_>, report: &mut Report) -> Whole {
         kind: first("kind").and_then(word).map(|(kind, _)| kind),
         engine: first("engine").is_some(),
         asked: merging.asked,
+        argv_keys,
     }
 }
 

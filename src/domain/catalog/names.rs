@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::expand::{Failure, Name, expand};
+use super::expand::{Failure, Meaning, Name, expand, explain, remark_on_braces};
 use super::exposed::{Exposed, Placed, SettingValue};
 use super::in_use::{Export, Held, Rank};
 use super::reading::Surroundings;
@@ -199,20 +199,26 @@ impl<'a> Names<'a> {
         (place, what): (&Place, &str),
         report: &mut Report,
     ) -> Option<String> {
+        remark_on_braces(text, false, place, report);
         let expanded = self.expanded(member, text, false);
         expanded.map_err(|failure| explain(&failure, place, what, report)).ok()
     }
 
-    /// The same, with `{port}`.
-    pub fn expand_with_port(
+    /// `text` that a probe of a member asks with, also with `{port}`: `meaning` says what a name becomes, by what is known
+    /// of it here.
+    pub fn expand_question(
         &mut self,
         member: usize,
         text: &str,
-        (place, what): (&Place, &str),
-        report: &mut Report,
-    ) -> Option<String> {
-        let expanded = self.expanded(member, text, true);
-        expanded.map_err(|failure| explain(&failure, place, what, report)).ok()
+        mut meaning: impl FnMut(Name<'_>, Option<String>) -> Meaning,
+    ) -> Result<String, Failure> {
+        self.expanded_by(text, true, |names, name| {
+            let known = match name {
+                Name::Variable(name) | Name::Optional(name) => names.lookup(member, name),
+                Name::Port => names.value(member, Quantity::Port).map(|port| port.variable()),
+            };
+            meaning(name, known)
+        })
     }
 
     /// Whether `text` of a member would become another one if it were expanded.
@@ -294,11 +300,20 @@ impl<'a> Names<'a> {
     }
 
     fn expanded(&mut self, member: usize, text: &str, braces: bool) -> Result<String, Failure> {
+        self.expanded_by(text, braces, |names, name| match name {
+            Name::Variable(name) | Name::Optional(name) => names.lookup(member, name).into(),
+            Name::Port => names.value(member, Quantity::Port).map(|port| port.variable()).into(),
+        })
+    }
+
+    fn expanded_by(
+        &mut self,
+        text: &str,
+        braces: bool,
+        mut meaning: impl FnMut(&mut Self, Name<'_>) -> Meaning,
+    ) -> Result<String, Failure> {
         let told = self.told;
-        let expanded = expand(text, braces, |name| match name {
-            Name::Variable(name) => self.lookup(member, name),
-            Name::Port => self.value(member, Quantity::Port).map(|port| port.variable()),
-        });
+        let expanded = expand(text, braces, |name| meaning(self, name));
         expanded.map_err(|failure| if self.told > told { Failure::Told } else { failure })
     }
 
@@ -423,6 +438,7 @@ impl<'a> Names<'a> {
             return Some((value, Giver::Setting("base_url")));
         }
         if let Some((text, place)) = &exposed.base_url {
+            remark_on_braces(text, true, place, report);
             let expanded = self.expanded(member, text, true);
             let url = expanded.map_err(|failure| explain(&failure, place, "base_url", report)).ok()?;
             return (!url.is_empty()).then_some((SettingValue::Text(url), Giver::Key("base_url")));
@@ -568,17 +584,6 @@ fn port_in(value: &SettingValue, place: &Place, what: &str, report: &mut Report)
         report.error(place, format!("{what} must be a port from 1 to 65535"));
     }
     port.map(of_port)
-}
-
-fn explain(failure: &Failure, place: &Place, what: &str, report: &mut Report) {
-    let what = quoted(what);
-    let message = match failure {
-        Failure::Unknown(name) => format!("nothing is known by the name {}; {what} is left out", quoted(name)),
-        Failure::NoPort => format!("there is no port for {{port}}; {what} is left out"),
-        Failure::TooLong => format!("{what} would get too long and is left out"),
-        Failure::Told => return,
-    };
-    report.warning(place, message);
 }
 
 /// The environment that all services get, shared by them.

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::argv::takes_script;
+use super::environment::Variables;
+use super::expand::{Failure, Meaning, Name, remark_on_braces};
 use super::fields::{self, Fields, list, present, text};
 use super::names::Names;
 use super::report::{Report, quoted};
@@ -14,6 +17,8 @@ pub(super) struct Ground<'n, 'a> {
     pub names: &'n mut Names<'a>,
     /// The service among them.
     pub member: usize,
+    /// The environment that it declares for itself, which counts first.
+    pub env: &'n Variables<'n>,
     /// The base URL.
     pub url: Option<&'n str>,
     /// Where relative paths start.
@@ -37,6 +42,15 @@ const PACE: Pace = Pace {
     grace: Duration::from_secs(60),
 };
 
+/// The keys of a pace.
+const PACE_KEYS: [&str; 5] = ["interval", "timeout", "healthy_after", "unhealthy_after", "grace"];
+
+/// The keys that say what is asked.
+const KINDS: [&str; 6] = ["http", "tcp", "unix", "exec", "log", "file"];
+
+/// What to add to a probe that asks nothing.
+const HOW_TO_ASK: &str = "add \"http\", \"tcp\", \"unix\", \"exec\", \"log\" or \"file\"";
+
 /// The shortest interval and timeout: asking more often tells nothing more, and costs the machine a core.
 const SHORTEST: Duration = Duration::from_millis(10);
 
@@ -54,6 +68,15 @@ pub(super) fn read(whole: &Node, port: Option<u16>, ground: &mut Ground<'_, '_>,
     };
     match &health.value {
         Value::List(items) => items.iter().filter_map(|item| probe(item, None, ground, report)).collect(),
+        Value::Map(_) if default.is_none() && says_only_how_often(health) => {
+            let message = "\"health\" says how often to ask, but there is nothing to ask: running is healthy";
+            report.push(Problem::note(&health.place, message).hint(HOW_TO_ASK));
+            // A mistake in the pace is one all the same.
+            let mut fields = Fields::of(health);
+            Pace::read(&mut fields, report);
+            fields.finish(report);
+            Vec::new()
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
             probe(health, default, ground, report).into_iter().collect()
         }
@@ -101,14 +124,8 @@ fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, repor
         return None;
     }
     let mut fields = Fields::of(node);
-    let pace = Pace {
-        interval: fields.span_from("interval", SHORTEST, report).unwrap_or(PACE.interval),
-        timeout: fields.span_from("timeout", SHORTEST, report).unwrap_or(PACE.timeout),
-        healthy_after: fields.count("healthy_after", 1..=1000, report).unwrap_or(PACE.healthy_after),
-        unhealthy_after: fields.count("unhealthy_after", 1..=1000, report).unwrap_or(PACE.unhealthy_after),
-        grace: fields.span("grace", report).unwrap_or(PACE.grace),
-    };
-    let kinds = ["http", "tcp", "unix", "exec", "log", "file"].map(|kind| (kind, fields.take(kind)));
+    let pace = Pace::read(&mut fields, report);
+    let kinds = KINDS.map(|kind| (kind, fields.take(kind)));
     let mut kinds = kinds.into_iter().filter_map(|(kind, value)| value.map(|value| (kind, value)));
     let kind = kinds.next();
     if let Some((second, value)) = kinds.next() {
@@ -120,10 +137,7 @@ fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, repor
     let check = match kind {
         None => default.or_else(|| {
             let message = "this probe does not say what it asks";
-            report.push(
-                Problem::error(&node.place, message)
-                    .hint("add \"http\", \"tcp\", \"unix\", \"exec\", \"log\" or \"file\""),
-            );
+            report.push(Problem::error(&node.place, message).hint(HOW_TO_ASK));
             None
         }),
         Some(("http", value)) => http_check(value, &mut fields, ground, report),
@@ -137,7 +151,24 @@ fn probe(node: &Node, default: Option<Check>, ground: &mut Ground<'_, '_>, repor
     check.map(|check| pace.with(check))
 }
 
+/// Whether `health` has keys of a pace, and none that says what is asked.
+fn says_only_how_often(health: &Node) -> bool {
+    PACE_KEYS.iter().any(|key| present(health, key).is_some())
+        && KINDS.iter().all(|kind| present(health, kind).is_none())
+}
+
 impl Pace {
+    fn read(fields: &mut Fields<'_>, report: &mut Report) -> Self {
+        let [interval, timeout, healthy_after, unhealthy_after, grace] = PACE_KEYS;
+        Self {
+            interval: fields.span_from(interval, SHORTEST, report).unwrap_or(PACE.interval),
+            timeout: fields.span_from(timeout, SHORTEST, report).unwrap_or(PACE.timeout),
+            healthy_after: fields.count(healthy_after, 1..=1000, report).unwrap_or(PACE.healthy_after),
+            unhealthy_after: fields.count(unhealthy_after, 1..=1000, report).unwrap_or(PACE.unhealthy_after),
+            grace: fields.span(grace, report).unwrap_or(PACE.grace),
+        }
+    }
+
     fn with(&self, check: Check) -> Probe {
         Probe {
             check,
@@ -255,8 +286,8 @@ fn unix(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option
 fn exec(node: &Node, ground: &mut Ground<'_, '_>, report: &mut Report) -> Option<Check> {
     let words = fields::argv(node, "exec", report)?;
     let mut argv = Vec::with_capacity(words.len());
-    for (word, place) in words {
-        argv.push(ground.expand(word, (place, "exec"), report)?);
+    for ((word, place), role) in words.iter().zip(roles(&words)) {
+        argv.push(ground.expand_argument(word, role, place, report)?);
     }
     if argv.first().is_none_or(String::is_empty) {
         report.error(&node.place, "\"exec\" names no program");
@@ -296,7 +327,91 @@ fn file<'b>(node: &Node, fields: &mut Fields<'b>, ground: &mut Ground<'_, '_>, r
 }
 
 impl Ground<'_, '_> {
-    fn expand(&mut self, text: &str, at: (&Place, &str), report: &mut Report) -> Option<String> {
-        self.names.expand_with_port(self.member, text, at, report)
+    /// `text` with its names expanded. One that is not known stays as it is, after a warning: a probe that can't pass is
+    /// better than none.
+    fn expand(&mut self, text: &str, (place, what): (&Place, &str), report: &mut Report) -> Option<String> {
+        remark_on_braces(text, true, place, report);
+        let (expanded, unknown) = self.question(text, false);
+        for name in unknown {
+            let message = format!("nothing is known by the name {}, which stays as it is", quoted(&name));
+            report.push(Problem::warning(place, message));
+        }
+        or_told(expanded, (place, what), report)
     }
+
+    /// The same for a program or argument. What the agent does not know may be known to the program.
+    fn expand_argument(&mut self, word: &str, role: Role, place: &Place, report: &mut Report) -> Option<String> {
+        let (expanded, unknown) = self.question(word, role == Role::Shell);
+        for name in unknown.into_iter().filter(|_| role == Role::Word) {
+            let message = format!("nothing is known by the name {}, which stays as it is", quoted(&name));
+            report.push(Problem::note(place, message));
+        }
+        or_told(expanded, (place, "exec"), report)
+    }
+
+    /// `text` expanded, and the names in it that nothing is known by. A shell, which has the service's environment, is
+    /// left those of its own that are known as something else here, and what it may fall back on.
+    fn question(&mut self, text: &str, is_shell: bool) -> (Result<String, Failure>, Vec<String>) {
+        let env = self.env;
+        let mut unknown = Vec::new();
+        let expanded = self.names.expand_question(self.member, text, |asked, known| {
+            let (name, is_optional) = match asked {
+                Name::Variable(name) => (name, false),
+                Name::Optional(name) => (name, true),
+                Name::Port => return known.into(),
+            };
+            let own = env.get(name).and_then(|(value, _)| value.as_ref());
+            match (own, known) {
+                (Some(own), known) if is_shell && known.as_ref() != Some(own) => Meaning::Itself,
+                (Some(own), _) => Meaning::Is(own.clone()),
+                (None, Some(known)) => Meaning::Is(known),
+                (None, None) if is_optional && !is_shell => Meaning::Unknown,
+                (None, None) => {
+                    unknown.push(name.to_owned());
+                    Meaning::Itself
+                }
+            }
+        });
+        (expanded, unknown)
+    }
+}
+
+/// What an argument is to the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// Nothing in particular.
+    Word,
+    /// A script, which has names of its own.
+    Script,
+    /// A script of a shell, which knows the variables of the service.
+    Shell,
+}
+
+/// What each of `words` is to the program that they make up.
+fn roles<'w>(words: &'w [(&'w str, &Place)]) -> impl Iterator<Item = Role> + 'w {
+    let is_shell = |word: &str| matches!(word.rsplit('/').next(), Some("sh" | "bash" | "dash" | "ash" | "zsh" | "ksh"));
+    (0..words.len()).map(move |at| match at.checked_sub(1).map(|before| words[before].0) {
+        Some(option) if takes_script(option) => {
+            if words[..at].iter().any(|(word, _)| is_shell(word)) {
+                Role::Shell
+            } else {
+                Role::Script
+            }
+        }
+        Some(_) | None => Role::Word,
+    })
+}
+
+fn or_told(expanded: Result<String, Failure>, (place, what): (&Place, &str), report: &mut Report) -> Option<String> {
+    let problem = match expanded {
+        Ok(expanded) => return Some(expanded),
+        Err(Failure::NoPort) => {
+            Problem::error(place, "there is no port for {port}").hint("give \"default_port\", or write the port itself")
+        }
+        Err(Failure::TooLong) => Problem::error(place, format!("{} would get too long", quoted(what))),
+        // What is unknown stays.
+        Err(Failure::Told | Failure::Unknown(_)) => return None,
+    };
+    report.push(problem);
+    None
 }

@@ -18,8 +18,8 @@ use crate::domain::{
 /// How long a step before the start may take unless it says so.
 const STEP_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// The shortest that a log may be told to be, in bytes: rotation frees whole blocks of the file system.
-const SHORTEST_LOG: u64 = 64 * 1024;
+/// The shortest that a log can be kept, in bytes: rotation frees whole blocks of the file system.
+const SHORTEST_LOG: u64 = 4 * 1024;
 
 const POLICIES: [(&str, RestartWhen); 3] =
     [("always", RestartWhen::Always), ("on-failure", RestartWhen::OnFailure), ("never", RestartWhen::Never)];
@@ -86,7 +86,8 @@ fn signal(node: &Node, report: &mut Report) -> Option<Signal> {
     let signal = Signal::ALL.into_iter().find(|signal| signal.name() == name);
     if signal.is_none() {
         let names = Signal::ALL.map(Signal::name);
-        let message = format!("\"signal\" must be one of {}, but is {}", names.join(", "), quoted(word));
+        let message =
+            format!("\"signal\" must be a signal's name, such as {}, but is {}", names[..4].join(", "), quoted(word));
         let mut problem = Problem::error(&node.place, message);
         problem.hint = did_you_mean(name, names);
         report.push(problem);
@@ -207,13 +208,20 @@ pub(super) fn log(fields: &mut Fields<'_>, report: &mut Report) -> LogPolicy {
     let Some(node) = fields.take("log") else { return default };
     let Some(mut fields) = Fields::object(node, "log", report) else { return default };
     let max_size = fields.size("max_size", report);
-    if max_size.is_some_and(|size| size < SHORTEST_LOG) {
-        let place = fields.take("max_size").map_or(&node.place, |node| &node.place);
-        report.error(place, format!("\"max_size\" must be at least {SHORTEST_LOG} bytes"));
+    let place = fields.take("max_size").map_or(&node.place, |node| &node.place);
+    match max_size {
+        Some(0) => report.error(place, "\"max_size\" must be more than nothing"),
+        Some(1..SHORTEST_LOG) => {
+            report.note(place, format!("no log is kept shorter than {SHORTEST_LOG} bytes, and that is taken instead"));
+        }
+        Some(SHORTEST_LOG..) | None => {}
     }
     let keep = fields.count("keep", 0..=1000, report);
     fields.finish(report);
-    LogPolicy { max_size: max_size.unwrap_or(default.max_size), keep: keep.unwrap_or(default.keep) }
+    LogPolicy {
+        max_size: max_size.map_or(default.max_size, |size| size.max(SHORTEST_LOG)),
+        keep: keep.unwrap_or(default.keep),
+    }
 }
 
 fn argv(node: &Node, what: &str, report: &mut Report) -> Option<Vec<String>> {

@@ -116,13 +116,13 @@ pub(super) fn read<'a>(
         (Some(_) | None, false) => Kind::Process(Arc::new(Spawn {
             argv: argv::read((whole, exposed), (&mut *names, member), &mut fields, context, report),
             cwd,
-            env: env.into_iter().map(|(name, (value, _))| (name, value)).collect(),
+            env: env.iter().map(|(name, (value, _))| (name.clone(), value.clone())).collect(),
             shared_env: Arc::clone(context.shared),
         })),
     };
     let probes = {
         fields.accept(["health", "health_endpoint"]);
-        let mut ground = Ground { names: &mut *names, member, url: url.as_deref(), root: context.root };
+        let mut ground = Ground { names: &mut *names, member, env: &env, url: url.as_deref(), root: context.root };
         let probes = read_health::read(&whole.node, port, &mut ground, report);
         match kind {
             Kind::Process(_) | Kind::External => probes.into_iter().map(Arc::new).collect(),
@@ -139,6 +139,7 @@ pub(super) fn read<'a>(
         auto_start,
         type_name: context.type_name.to_owned(),
         kind,
+        argv_keys: whole.argv_keys.clone(),
         port,
         url,
         ports: named_ports(exposed, names, member),

@@ -2,6 +2,7 @@
 //!
 //! Nothing of a service but its id is judged here.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use super::elsewhere;
@@ -230,7 +231,12 @@ impl<'a> Reader<'a, '_> {
     }
 
     fn map(&mut self, entries: &'a [Entry]) {
+        let mut seen = HashSet::new();
         for entry in entries.iter().filter(|entry| !matches!(entry.node.value, Value::Null)) {
+            // The key that stands twice is told by itself, and the first counts.
+            if !seen.insert(&*entry.key) {
+                continue;
+            }
             self.service(&entry.node, List::Plain, Fallback::Key(entry), None);
         }
     }

@@ -64,8 +64,8 @@ enum State {
     Broken(Moment, Problem),
     /// Not to be trusted.
     Refused(Problem),
-    /// Gone since then.
-    Missing(Moment),
+    /// Gone since then; if it was broken when it went, since when and how.
+    Missing(Moment, Option<(Moment, Problem)>),
     /// Its folder can't be listed, so nobody knows.
     Unseen,
 }
@@ -81,20 +81,55 @@ impl Standings {
             self.sources.insert(key, Standing::after(before, now, file, &ids_of));
         }
         for (key, mut standing) in before {
-            if self.unlisted && key.0 == Role::DropIn {
-                standing.state = State::Unseen;
-            } else if !matches!(standing.state, State::Missing(_)) {
-                standing.state = State::Missing(now);
-            }
+            standing.state = match standing.state {
+                _ if self.unlisted && key.0 == Role::DropIn => State::Unseen,
+                State::Missing(since, broken) => State::Missing(since, broken),
+                State::Broken(since, problem) => State::Missing(now, Some((since, problem))),
+                State::Whole | State::Empty(_) | State::Refused(_) | State::Unseen => State::Missing(now, None),
+            };
             self.sources.insert(key, standing);
         }
+        self.follow_the_broken(now, ids_of);
         self.forget_what_never_was_good();
+    }
+
+    /// Gives each new source that is broken just as one was that is gone the last good version of that one: it has got
+    /// another name.
+    fn follow_the_broken(&mut self, now: Moment, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
+        let new = self.sources.iter().filter(|(_, standing)| standing.good.is_none());
+        let new: Vec<_> = new.map(|(key, _)| key.clone()).collect();
+        for key in new {
+            let Some(State::Broken(_, problem)) = self.sources.get(&key).map(|standing| &standing.state) else {
+                continue;
+            };
+            let former = self.sources.iter().find_map(|(former, standing)| match &standing.state {
+                State::Missing(_, Some((since, was))) if former.0 == key.0 && is_same_mistake(was, problem) => {
+                    Some((former.clone(), *since, standing.good.clone()?))
+                }
+                State::Missing(..)
+                | State::Whole
+                | State::Empty(_)
+                | State::Broken(..)
+                | State::Refused(_)
+                | State::Unseen => None,
+            });
+            let Some((former, since, Good { node, text, ids })) = former else { continue };
+            let Some(standing) = self.sources.get_mut(&key) else { continue };
+            let content = Content::Parsed(Arc::clone(&node), Arc::clone(&text));
+            let file =
+                SourceFile { name: Arc::clone(&standing.name), path: PathBuf::from(&key.1), role: key.0, content };
+            standing.good = Some(Good { node, text, ids: since_when(ids_of(&file), &ids, now) });
+            if let State::Broken(began, _) = &mut standing.state {
+                *began = since;
+            }
+            self.sources.remove(&former);
+        }
     }
 
     /// What is to be used now. Sources whose time has run out are forgotten.
     pub fn choose(&mut self, now: Moment) -> Chosen {
         self.sources
-            .retain(|_, standing| !matches!(standing.state, State::Missing(since) if now >= since + TO_COME_BACK));
+            .retain(|_, standing| !matches!(standing.state, State::Missing(since, _) if now >= since + TO_COME_BACK));
         let moving = self.move_renamed();
         let mut chosen = Chosen { moving, unsettled: self.unlisted, ..Chosen::default() };
         for ((role, path), standing) in &self.sources {
@@ -131,7 +166,7 @@ impl Standings {
         let mut moving = BTreeSet::new();
         let mut renamed = Vec::new();
         for (key, standing) in &self.sources {
-            let (State::Missing(since), Some(good)) = (&standing.state, &standing.good) else { continue };
+            let (State::Missing(since, _), Some(good)) = (&standing.state, &standing.good) else { continue };
             let heirs = |id: &ServiceId| {
                 self.sources.values().filter(|other| other.began_to_define(id, *since)).collect::<Vec<_>>()
             };
@@ -152,7 +187,7 @@ impl Standings {
 
     fn forget_what_never_was_good(&mut self) {
         self.sources.retain(|_, standing| {
-            standing.good.is_some() || !matches!(standing.state, State::Missing(_) | State::Unseen)
+            standing.good.is_some() || !matches!(standing.state, State::Missing(..) | State::Unseen)
         });
     }
 }
@@ -168,7 +203,7 @@ impl Standing {
         let (known, state) = before.map_or((None, None), |before| (before.good, Some(before.state)));
         let since = match state {
             Some(State::Empty(since) | State::Broken(since, _)) => since,
-            Some(State::Whole | State::Refused(_) | State::Missing(_) | State::Unseen) | None => now,
+            Some(State::Whole | State::Refused(_) | State::Missing(..) | State::Unseen) | None => now,
         };
         let (good, state) = match &file.content {
             Content::Parsed(node, _) if known.as_ref().is_some_and(|good| Arc::ptr_eq(&good.node, node)) => {
@@ -176,8 +211,7 @@ impl Standing {
             }
             Content::Parsed(node, text) => {
                 let known = known.map(|good| good.ids).unwrap_or_default();
-                let began = |id: ServiceId| known.get(&id).map_or((id.clone(), now), |began| (id.clone(), *began));
-                let ids = ids_of(file).into_iter().map(began).collect();
+                let ids = since_when(ids_of(file), &known, now);
                 (Some(Good { node: Arc::clone(node), text: Arc::clone(text), ids }), State::Whole)
             }
             Content::Empty => (known, State::Empty(since)),
@@ -189,7 +223,7 @@ impl Standing {
 
     fn problem(&self, now: Moment) -> Option<Problem> {
         match &self.state {
-            State::Whole | State::Missing(_) | State::Unseen => None,
+            State::Whole | State::Missing(..) | State::Unseen => None,
             State::Refused(problem) => Some(problem.clone()),
             State::Broken(since, problem) => {
                 (self.good.is_none() || now >= *since + TO_BECOME_WHOLE).then(|| problem.clone())
@@ -210,7 +244,7 @@ impl Standing {
             State::Whole | State::Refused(_) | State::Unseen => None,
             State::Broken(..) if self.good.is_none() => None,
             State::Empty(since) | State::Broken(since, _) => Some(*since + TO_BECOME_WHOLE),
-            State::Missing(since) => Some(*since + TO_COME_BACK),
+            State::Missing(since, _) => Some(*since + TO_COME_BACK),
         }
     }
 
@@ -218,6 +252,17 @@ impl Standing {
         let began = self.good.as_ref().filter(|_| matches!(self.state, State::Whole)).and_then(|good| good.ids.get(id));
         began.is_some_and(|began| *began >= since)
     }
+}
+
+/// Since when a source has defined each of `ids`: those that are not `known` begin now.
+fn since_when(ids: Vec<ServiceId>, known: &BTreeMap<ServiceId, Moment>, now: Moment) -> BTreeMap<ServiceId, Moment> {
+    ids.into_iter().map(|id| known.get(&id).map_or((id.clone(), now), |began| (id.clone(), *began))).collect()
+}
+
+/// Whether two files are broken in the same line, with the same words, for the same reason.
+fn is_same_mistake(one: &Problem, other: &Problem) -> bool {
+    let spot = |problem: &Problem| problem.place.as_ref().map(|place| (place.line, place.column));
+    spot(one) == spot(other) && one.message == other.message && one.excerpt == other.excerpt
 }
 
 #[cfg(test)]
@@ -317,6 +362,28 @@ mod tests {
         assert_eq!(ledger.next_deadline(at(0)), Some(at(1000)));
         assert_eq!(ledger.told(1000), "it is broken | the file is empty!");
         assert_eq!(ledger.see(1001, [("b.json", good(&["x"]))]), "b.json: x");
+    }
+
+    #[test]
+    fn a_broken_source_that_gets_another_name_keeps_its_last_good_version() {
+        let mut ledger = Standings::default();
+        ledger.see(0, [("a.json", good(&["x"]))]);
+        ledger.see(1, [("a.json", broken())]);
+        assert_eq!(ledger.see(2000, [("b.json", broken())]), "b.json: x | it is broken!");
+        assert_eq!(ledger.see(2001, []), "b.json: x!");
+        assert_eq!(ledger.see(3000, [("c.json", broken())]), "c.json: x | it is broken!");
+        assert_eq!(ledger.told(1_000_000), "c.json: x | it is broken!");
+        assert_eq!(ledger.see(1_000_001, [("c.json", good(&["x"]))]), "c.json: x");
+    }
+
+    #[test]
+    fn a_source_that_is_broken_in_another_way_is_no_new_name() {
+        let other = || Content::Broken(Problem::error(&Place::whole(&"a test".into()), "another mistake"));
+        let mut ledger = Standings::default();
+        ledger.see(0, [("a.json", good(&["x"]))]);
+        ledger.see(1, [("a.json", broken())]);
+        assert_eq!(ledger.see(2, [("b.json", other())]), "a.json: x | another mistake!");
+        assert_eq!(ledger.told(2002), "another mistake!");
     }
 
     #[test]
@@ -434,7 +501,16 @@ mod tests {
     }
 
     fn files(disk: &[Option<Content>]) -> Vec<(&'static str, Content)> {
-        NAMES.into_iter().zip(disk).filter_map(|(name, content)| Some((name, content.clone()?))).collect()
+        let content = |name: &str, content: &Content| match content {
+            // No two are broken alike.
+            Content::Broken(_) => Content::Broken(Problem::error(&Place::whole(&name.into()), name)),
+            Content::Parsed(..) | Content::Empty | Content::Refused(_) => content.clone(),
+        };
+        NAMES
+            .into_iter()
+            .zip(disk)
+            .filter_map(|(name, on_disk)| Some((name, content(name, on_disk.as_ref()?))))
+            .collect()
     }
 
     proptest! {

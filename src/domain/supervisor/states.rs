@@ -251,6 +251,7 @@ fn service(kind: Kind) -> Arc<Service> {
         auto_start: false,
         type_name: "process".to_owned(),
         kind,
+        argv_keys: Vec::new(),
         port: Some(1),
         url: None,
         ports: Vec::new(),

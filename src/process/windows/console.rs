@@ -34,7 +34,24 @@ const BREAK: &str = "break";
 pub(super) fn press(signal: Signal, pids: &[u32]) -> io::Result<()> {
     let keys = match signal {
         Signal::Quit => BREAK,
-        Signal::Term | Signal::Int | Signal::Hup | Signal::Usr1 | Signal::Usr2 | Signal::Kill => INTERRUPT,
+        Signal::Term
+        | Signal::Int
+        | Signal::Hup
+        | Signal::Usr1
+        | Signal::Usr2
+        | Signal::Kill
+        | Signal::Abrt
+        | Signal::Alrm
+        | Signal::Cont
+        | Signal::Pipe
+        | Signal::Trap
+        | Signal::Ttin
+        | Signal::Ttou
+        | Signal::Urg
+        | Signal::Vtalrm
+        | Signal::Winch
+        | Signal::Xcpu
+        | Signal::Xfsz => INTERRUPT,
     };
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(ERRAND).arg(keys).args(pids.iter().map(u32::to_string)).creation_flags(DETACHED_PROCESS);

@@ -382,5 +382,17 @@ fn number(signal: Signal) -> i32 {
         Signal::Usr1 => 10,
         Signal::Usr2 => 12,
         Signal::Term => 15,
+        Signal::Abrt => 6,
+        Signal::Alrm => 14,
+        Signal::Cont => 18,
+        Signal::Pipe => 13,
+        Signal::Trap => 5,
+        Signal::Ttin => 21,
+        Signal::Ttou => 22,
+        Signal::Urg => 23,
+        Signal::Vtalrm => 26,
+        Signal::Winch => 28,
+        Signal::Xcpu => 24,
+        Signal::Xfsz => 25,
     }
 }
