@@ -28,8 +28,8 @@ pub use logs::LogLine;
 pub use plan::{Plan, Planned, Proposal};
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{
-    Action, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status,
-    Waiting,
+    Action, Address, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service,
+    Status, Waiting,
 };
 pub use why::{Blocker, Change, Checkout, LastAction, Spared, Why, last_healthy};
 
