@@ -79,6 +79,8 @@ fn secrets_get_to_the_services_and_to_nobody_else() {
     let torn = r#"{"command": ["x", "--token", "proposed-leak-3"] "env": {"PIN": "x"}}"#;
     desk.save("torn.json", torn);
     look_everywhere(&desk);
+    let reason = desk.service("api")["reason"].as_str().expect("it has one").to_owned();
+    assert!(reason.contains("***"), "it is told what the probe says: {reason}");
     let status = desk.ok(&["status", "--json"]);
     assert!(status.contains(&format!("http://me:***@localhost:{page}")), "{status}");
     assert!(status.contains("before start: sh -c exit 4 --token=*** exited with code 4"), "{status}");
@@ -129,14 +131,14 @@ fn services(port: u16, page: u16) -> Value {
          "env": {"DB_PASSWORD": "usual-leak-1", "LICENCE": "declared-leak-2"},
          "env_file": "api.env",
          "base_url": format!("http://me:url-leak-1@localhost:{page}"),
-         "health": {"kind": "exec", "command": ["sh", "-c", tell, "--token", "exec-leak-1"],
+         "health": {"exec": ["sh", "-c", "printenv | tr '\\n' ' '; exit 3", "--token", "exec-leak-1"],
                     "interval": "100ms", "grace": "0s", "unhealthy_after": 1},
          "restart": "never",
          "stop": {"command": ["true", "--secret=stop-leak-1"], "timeout": "100ms"},
          "actions": [{"name": "tell", "command": ["sh", "-c", tell, "--token=action-leak-1"]}]},
         {"id": "other", "type": "process", "command": ["sleep", "1000"], "auto_start": true,
          "env": {"COPY": "say declared-leak-2 twice"},
-         "health": {"kind": "http", "url": format!("http://me:probed-leak-1@localhost:{page}/x?token=probed-leak-2"),
+         "health": {"http": format!("http://me:probed-leak-1@localhost:{page}/x?token=probed-leak-2"),
                     "interval": "100ms", "grace": "0s"}},
         {"id": "stepper", "type": "process", "command": ["sleep", "1000"], "auto_start": true, "restart": "never",
          "before_start": [["true", "--token", "step-leak-1"], ["sh", "-c", "exit 4", "--token=step-leak-2"]]},
