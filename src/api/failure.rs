@@ -4,7 +4,7 @@ use axum::Json;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
-use crate::domain::{Refusal, Snapshot};
+use crate::domain::{Problem, Refusal, Severity, Snapshot};
 use crate::wire::{Failure, FailureKind};
 
 impl IntoResponse for Failure {
@@ -34,6 +34,13 @@ pub fn no_such_service(id: &str, snapshot: &Snapshot) -> Failure {
     if snapshot.waiting.as_ref().is_some_and(|waiting| waiting.services.iter().any(|other| other.as_str() == id)) {
         let hint = "it is among the changes that wait: `pilotlight reload` applies them";
         return Failure::new(FailureKind::NoSuchService, format!("there is no service {id:?} yet")).hint(hint);
+    }
+    let is_wrong = |problem: &Problem| {
+        problem.severity == Severity::Error && problem.service.as_ref().is_some_and(|s| s.as_str() == id)
+    };
+    if snapshot.problems.iter().any(is_wrong) {
+        let hint = "its definition is not valid: `pilotlight check` shows what is wrong";
+        return Failure::new(FailureKind::NoSuchService, format!("there is no service {id:?} in use")).hint(hint);
     }
     let ids = snapshot.services.iter().map(|view| view.id.as_str());
     let similar = ids.map(|other| (strsim::jaro_winkler(id, other), other)).filter(|(likeness, _)| *likeness > 0.8);

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::domain::Aim;
 use crate::domain::aim::{Verdict, judge, patience};
+use crate::domain::{Aim, ProcessState, Snapshot};
 use crate::engine::Handle;
 use crate::wire::{Done, Failure, FailureKind, Goal, Reached};
 
@@ -32,6 +32,7 @@ pub async fn until_settled(
         End::Settled
     });
     let end = ended.await.unwrap_or(End::TimedOut);
+    let remarks = remarks.into_iter().chain(strangers(aims, &latest, &engine.snapshot())).collect();
     let services: Vec<Reached> =
         aims.iter().zip(latest).map(|(aim, verdict)| reached(aim, verdict, end, timeout)).collect();
     let missed = services.iter().filter(|service| !service.reached).count();
@@ -54,8 +55,16 @@ enum End {
     Gone,
 }
 
-fn judge_all(aims: &[Aim], snapshot: &crate::domain::Snapshot) -> Vec<Verdict> {
+fn judge_all(aims: &[Aim], snapshot: &Snapshot) -> Vec<Verdict> {
     aims.iter().map(|aim| judge(aim, snapshot)).collect()
+}
+
+/// Which of the aims somebody else has reached in place of the service.
+fn strangers(aims: &[Aim], verdicts: &[Verdict], snapshot: &Snapshot) -> Vec<String> {
+    let reached = aims.iter().zip(verdicts).filter(|(_, verdict)| matches!(verdict, Verdict::Reached));
+    let views = reached.filter_map(|(aim, _)| snapshot.services.iter().find(|view| view.id == aim.id));
+    let foreign = views.filter(|view| view.process == ProcessState::Foreign);
+    foreign.map(|view| format!("{} is not the agent's own: {}", view.id, view.reason)).collect()
 }
 
 fn reached(aim: &Aim, verdict: Verdict, end: End, timeout: Duration) -> Reached {

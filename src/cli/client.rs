@@ -157,6 +157,9 @@ fn settled(out: &mut dyn Write, answer: Result<Done, connection::Failed>, output
     Err(Unmet { exit: Exit::NotDone, errors, hint: Some(format!("`pilotlight why {}` explains it", first.id)) })
 }
 
+/// How long the user's opener is watched for a failure: without a desktop it fails within this time.
+const OPENER_PATIENCE: Duration = Duration::from_secs(1);
+
 /// Opens the page of the service `id` with whatever the user has chosen for pages.
 fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
     let not_done = |error: String| Unmet::new(Exit::NotDone, error);
@@ -166,8 +169,8 @@ fn open(id: &str, url: Option<&str>) -> Result<Exit, Unmet> {
     let page =
         Target::page(url).ok_or_else(|| not_done(format!("{shown} is no page: only http and https are opened")))?;
     let program = Program::find(std::env::var_os("PATH"));
-    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(shown))?;
-    program.open(&page).map_err(|error| not_done(error.to_string()))?;
+    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(&*shown))?;
+    program.open_and_see(&page, OPENER_PATIENCE).map_err(|error| not_done(error.to_string()).hint(&*shown))?;
     Ok(Exit::Done)
 }
 

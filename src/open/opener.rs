@@ -4,8 +4,10 @@ use std::env;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, ExitStatus, Stdio};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use super::Target;
 use super::system::{self, Apart};
@@ -50,15 +52,38 @@ impl Program {
     /// # Errors
     /// If the program can't be started; what it makes of the target is not known.
     pub fn open(&self, target: &Target) -> io::Result<()> {
+        self.start(target).map(drop)
+    }
+
+    /// Opens `target`, and returns when the program has ended or `patience` is over: some stay as long as what they opened.
+    ///
+    /// # Errors
+    /// If the program can't be started, or has failed within that time.
+    pub fn open_and_see(&self, target: &Target, patience: Duration) -> io::Result<()> {
+        match self.start(target)?.recv_timeout(patience) {
+            Ok(Ok(status)) if !status.success() => {
+                let name = self.path.file_name().unwrap_or(self.path.as_os_str()).to_string_lossy();
+                Err(io::Error::other(format!("{name} has found nothing to open it with ({status})")))
+            }
+            // It works on, or somebody else was told how it ended.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Begins to open `target`, and tells how the program ends.
+    fn start(&self, target: &Target) -> io::Result<Receiver<io::Result<ExitStatus>>> {
         let what: OsString = match target {
             Target::Path(path) => existing(path).into(),
             Target::Url(url) => url.into(),
         };
         let mut command = self.apart.command(&self.path);
         command.args(self.argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let failed = |error: io::Error| {
-            io::Error::new(error.kind(), format!("failed to open {}: {error}", what.to_string_lossy()))
+        // An address may hold a password.
+        let shown = match target {
+            Target::Path(_) => what.to_string_lossy(),
+            Target::Url(_) => "the page".into(),
         };
+        let failed = |error: io::Error| io::Error::new(error.kind(), format!("failed to open {shown}: {error}"));
         command.spawn().map(reap).map_err(failed)
     }
 }
@@ -69,12 +94,15 @@ fn existing(path: &Path) -> PathBuf {
 }
 
 /// Waits for the end, on a thread that does nothing else: some openers stay as long as what they opened.
-fn reap(mut child: Child) {
+fn reap(mut child: Child) -> Receiver<io::Result<ExitStatus>> {
+    let (tell, ended) = mpsc::channel();
     let waiting = std::thread::Builder::new().name("opener".to_owned()).stack_size(64 * 1024);
     // Somebody who reaps all children may be faster, and then there is nothing left to wait for.
-    if let Err(error) = waiting.spawn(move || child.wait()) {
+    // Mostly nobody listens.
+    if let Err(error) = waiting.spawn(move || tell.send(child.wait())) {
         tracing::warn!("failed to wait for the opener: {error}");
     }
+    ended
 }
 
 #[cfg(test)]
@@ -115,5 +143,24 @@ mod tests {
             opener(&target);
             assert_eq!(std::fs::read_to_string(&pipe).unwrap(), told);
         }
+    }
+
+    #[test]
+    fn an_opener_that_fails_at_once_is_told_and_one_that_stays_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = |script: &str, patience: Duration| {
+            program(folder.path(), "xdg-open", script);
+            let opener = Program::find(Some(folder.path().into())).unwrap();
+            opener.open_and_see(&Target::Url("http://localhost/".to_owned()), patience)
+        };
+        let long = Duration::from_secs(60);
+        let told = open("exit 3", long).unwrap_err().to_string();
+        assert_eq!(told, "xdg-open has found nothing to open it with (exit status: 3)");
+        open("exit 0", long).unwrap();
+        let pipe = folder.path().join("stays");
+        let (fifo, mode) = (rustix::fs::FileType::Fifo, rustix::fs::Mode::RUSR | rustix::fs::Mode::WUSR);
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, fifo, mode, 0).unwrap();
+        open(&format!("read line < '{}'; exit 3", pipe.display()), Duration::from_millis(20)).unwrap();
+        std::fs::write(&pipe, "\n").unwrap();
     }
 }

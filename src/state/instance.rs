@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::error::StateError;
 use super::file::private;
@@ -9,6 +10,13 @@ use super::place::canonical_config;
 use super::platform;
 use super::rendezvous::Rendezvous;
 use crate::engine::StateDir;
+
+/// How long a lock is waited for whose holder has ended. A child that was being started when its agent was killed holds
+/// all that the agent had open until it becomes another program.
+const LEGACY: Duration = Duration::from_secs(5);
+
+/// The pause between two tries.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// The proof of being the only agent; to be kept as long as it runs.
 #[derive(Debug)]
@@ -34,8 +42,13 @@ impl Instance {
 fn lock(path: &Path, what: &Path) -> Result<File, StateError> {
     let opened = private().read(true).write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(StateError::io("open", path))?;
-    if !platform::try_lock(&file).map_err(StateError::io("lock", path))? {
-        return Err(StateError::Running { pid: platform::holder(path), what: what.to_owned() });
+    let deadline = Instant::now() + LEGACY;
+    while !platform::try_lock(&file).map_err(StateError::io("lock", path))? {
+        let pid = platform::holder(path);
+        if pid.is_none_or(platform::lives) || Instant::now() > deadline {
+            return Err(StateError::Running { pid, what: what.to_owned() });
+        }
+        std::thread::sleep(PAUSE);
     }
     if let Err(error) = platform::tell_holder(&file, path) {
         // The lock holds without it; only its message would lack our pid.
@@ -67,6 +80,24 @@ mod tests {
         assert!(other_place.ends_with(&format!("(pid {})", std::process::id())), "{other_place}");
         assert!(matches!(claim("b/services.json", "1"), Err(StateError::Running { .. })));
         claim("c/services.json", "3").unwrap();
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_child_of_a_dead_agent_holds_for_a_moment_is_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let held = lock(&path, folder.path()).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        std::fs::write(&path, format!("{}\n", ended.id())).unwrap();
+        let waiting = std::thread::spawn({
+            let (path, folder) = (path.clone(), folder.path().to_owned());
+            move || lock(&path, &folder).map(drop)
+        });
+        // Whether it waits already or not, it is to get the lock.
+        drop(held);
+        waiting.join().unwrap().unwrap();
     }
 
     #[test]

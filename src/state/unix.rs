@@ -94,6 +94,13 @@ pub fn holder(lock: &Path) -> Option<u32> {
     text.trim().parse().ok()
 }
 
+/// Whether there is a process with this number.
+pub fn lives(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+    // Another user's may not be signalled, but is there.
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(Errno::SRCH))
+}
+
 /// Refuses a folder that somebody else has made, could read or could have put something into. A missing one is fine.
 pub fn check_private(folder: &Path) -> Result<(), StateError> {
     let refuse = |why| Err(StateError::NotPrivate { path: folder.to_owned(), why });

@@ -130,7 +130,11 @@ fn names_expand_in_values_and_nowhere_else() {
         &surroundings,
         &InUse::default(),
     );
-    assert_eq!(resolution.problems, []);
+    assert_eq!(
+        problems(&resolution, Severity::Note),
+        [r#"services.json:1:31: nothing is expanded in arguments: "$HOME" stays as it is"#]
+    );
+    assert_eq!(resolution.problems.len(), 1);
     let a = service(&resolution, "a");
     assert_eq!(spawn(&resolution, "a").argv, ["a", "$HOME"]);
     assert_eq!(a.display.description.as_deref(), Some("$HOME"));
@@ -215,4 +219,18 @@ fn who_is_re_ported_changes_nobodys_own_environment() {
     assert_eq!(spawn(&before, "a").hash(), spawn(&after, "a").hash());
     assert_ne!(spawn(&before, "a").shared_env, spawn(&after, "a").shared_env);
     assert_ne!(spawn(&before, "b"), spawn(&after, "b"));
+}
+
+#[test]
+fn a_port_that_only_dotenv_gives_is_told_to_have_no_effect() {
+    let mut surroundings = surroundings();
+    surroundings.dotenv.push(("A_PORT".into(), "9000".into(), 3));
+    let of = |keys: &str| {
+        let text = format!(r#"[{{"id": "a", "command": "a", "port_env": "A_PORT"{keys}}}]"#);
+        let resolution = resolve(&[main_file(&text)], &surroundings, &InUse::default());
+        (problems(&resolution, Severity::Note).len(), service(&resolution, "a").port)
+    };
+    assert_eq!(of(""), (1, None));
+    assert_eq!(of(r#", "default_port": 8000"#), (1, Some(8000)));
+    assert_eq!(of(r#", "default_port": 9000"#), (0, Some(9000)));
 }

@@ -26,7 +26,7 @@ pub const WRONG_VALUES: &[(&str, &str)] = &[
     (r#""enabled": "yes""#, r#"2:12: "enabled" must be true or false, but is text"#),
     (r#""tags": "x""#, r#"2:9: "tags" must be a list, but is text"#),
     (r#""tags": ["x", 1]"#, r#"2:15: an element of "tags" must be text, but is a number"#),
-    (r#""env": []"#, r#"2:8: "env" must be an object, but is a list"#),
+    (r#""env": []"#, r#"2:8: "env" must be an object, but is a list (write {"NAME": "value"})"#),
     (r#""env": {"A": [1]}"#, r#"2:14: "A" must be text, a number, true, false or null, but is a list"#),
     (r#""env": {"A=B": "1"}"#, "2:9: the name of a variable must not hold an equals sign"),
     (r#""default_port": 70000"#, r#"2:17: "default_port" must be a whole number from 1 to 65535"#),
@@ -172,6 +172,7 @@ fn what_there_is_to_run_must_be_said() {
         (r#"{"id": "a", "command": {}}"#, "\"command\" must be text or a list of texts, but is an object"),
         (r#"{"id": "a", "type": "python"}"#, "a service of type \"python\" needs \"module\""),
         (r#"{"id": "a", "type": "api", "module": "m"}"#, "a service of type \"api\" needs a port"),
+        (r#"{"id": "a", "type": "node", "args": ["run"]}"#, "a service of type \"node\" needs \"command\""),
         (r#"{"id": "a", "type": "node"}"#, "a service of type \"node\" needs \"command\""),
         (r#"{"id": "a", "type": "pyton"}"#, "the type \"pyton\" is not known, and there is no command"),
     ] {
@@ -190,7 +191,9 @@ fn a_whole_line_as_the_program_is_told() {
     let told = told(r#"{"services": [{"id": "a", "command": "npm run dev"}, {"id": "b", "command": "/a b/c"}]}"#);
     assert_eq!(
         told,
-        [r#"1:38: the program's name has a space in it: "npm run dev" (write a list: ["program", "argument"])"#]
+        [
+            r#"1:38: the program's name has a space in it: "npm run dev" (write a list: ["program", "argument"], or add "shell": true)"#
+        ]
     );
 }
 
@@ -271,4 +274,59 @@ fn a_mountain_of_mistakes_stays_readable_and_quick() {
     assert!(told[1000].ends_with("more problems"));
     let deep = format!("{}1{}", "{\"a\": [".repeat(100), "]}".repeat(100));
     assert!(told_of(&format!("\"env\": {deep}")).len() == 1);
+}
+
+#[test]
+fn who_writes_as_for_another_tool_is_told_what_it_is_called_here() {
+    for (keys, hint) in [
+        (r#""environment": {}"#, r#"here that is "env": {"NAME": "value"}"#),
+        (r#""working_dir": "x""#, r#"here that is "directory""#),
+        (r#""cmd": "x""#, r#"here that is "command""#),
+        (r#""port": 80"#, r#"here that is "default_port""#),
+        (r#""healthcheck": {}"#, r#"here that is "health", for example {"exec": ["program", "argument"]}"#),
+        (r#""health": {"tcp": 1, "retries": 3}"#, r#"here that is "unhealthy_after""#),
+        (r#""health": {"tcp": 1, "start_period": "3s"}"#, r#"here that is "grace""#),
+        (r#""restart": {"max_attempts": 3}"#, r#"here that is "max_restarts""#),
+        (r#""restart": "unless-stopped""#, r#"here that is "always""#),
+        (r#""stop_grace_period": "3s""#, r#"here that is "stop": {"timeout": "10s"}"#),
+        (r#""depends_on": {"b": {}}"#, r#"write a list: ["a", {"id": "b", "condition": "completed"}]"#),
+        (r#""depends_on": [{"service": "b"}]"#, r#"here that is "id""#),
+        (
+            r#""depends_on": [{"id": "b", "condition": "service_completed_successfully"}]"#,
+            r#"here that is "completed""#,
+        ),
+        (r#""env": ["A=b"]"#, r#"write {"NAME": "value"}"#),
+        (
+            r#""ports": ["8000:8000"]"#,
+            r#"its own port is "default_port"; further ones are written {"name": "…", "default_port": 8000}"#,
+        ),
+    ] {
+        assert!(told_of(keys).iter().any(|told| told.ends_with(&format!("({hint})"))), "{keys}: {:?}", told_of(keys));
+    }
+    for text in [r#"{"web": "npm start"}"#, r#"{"web": {"cmd": "npm start"}}"#] {
+        assert!(told(text)[0].contains("(services stand in \"services\": {"), "{text}");
+    }
+    assert!(told(r#"{"services": {"web": "npm start"}}"#)[0].contains("\"shell\": true} for a line of shell)"));
+}
+
+#[test]
+fn a_name_in_an_argument_is_told_where_it_would_have_been_expanded() {
+    let notes = |keys: &str| {
+        let text = format!(r#"[{{"id": "a", "default_port": 80, {keys}}}]"#);
+        problems(&resolved(&[main_file(&text)]), Severity::Note).len()
+    };
+    assert_eq!(notes(r#""command": ["serve", "0.0.0.0:$PORT"]"#), 1);
+    assert_eq!(notes(r#""command": "serve", "args": ["--port=${PORT:-80}"]"#), 1);
+    assert_eq!(notes(r#""type": "node", "command": "npm", "args": ["--bind", "$PORT"]"#), 1);
+    assert_eq!(notes(r#""command": ["sh", "-c", "serve $PORT"]"#), 0);
+    assert_eq!(notes(r#""command": ["awk", "{print $NF, $1}", "costs $$"]"#), 0);
+    assert_eq!(notes(r#""command": "serve $PORT", "shell": true"#), 0);
+}
+
+#[test]
+fn what_is_no_home_and_no_port_is_told() {
+    assert_eq!(
+        told_of(r#""directory": "~/src""#),
+        [r#"2:14: "~" is a folder of that name: only a shell makes your home of it (write the whole path)"#]
+    );
 }

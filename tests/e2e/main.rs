@@ -6,6 +6,7 @@ mod bad_input;
 mod completions;
 mod crash_card;
 mod critical;
+mod deaths;
 mod desk;
 mod example;
 mod foreign;

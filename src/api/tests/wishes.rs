@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 use super::{World, accepted, eventually};
 use crate::domain::sample::{foreign, healthy, id, running, snapshot, stopped, wanted};
 use crate::domain::{
-    Accepted, Command, Goal, HealthState, Light, ProcessId, ProcessState, Refusal, Selection, ServiceView, Shutdown,
-    Snapshot, Waiting,
+    Accepted, Command, Goal, HealthState, Light, Place, Problem, ProcessId, ProcessState, Refusal, Selection,
+    ServiceView, Shutdown, Snapshot, Waiting,
 };
 use crate::engine::Request;
 
@@ -151,6 +151,32 @@ async fn a_service_that_waits_to_be_applied_is_none_yet_and_it_is_said_how_it_be
     assert_eq!((status, &body["kind"]), (404, &json!("no_such_service")));
     assert_eq!(body["error"], "there is no service \"hello\" yet");
     assert_eq!(body["hint"], "it is among the changes that wait: `pilotlight reload` applies them");
+}
+
+#[tokio::test]
+async fn a_service_whose_definition_is_not_valid_is_not_called_unknown() {
+    let wrong = Problem::error(&Place::whole(&"services.json".into()), "this service has no command").of(&id("web"));
+    let mut world = World::new(Snapshot { problems: [wrong].into(), ..snapshot(vec![]) });
+    let answer = world.post("/v1/start", r#"{"ids": ["web"]}"#);
+    assert_eq!(world.answer(Ok(Accepted::default())).await, Command::Read);
+    let (status, body) = answer.await.unwrap();
+    assert_eq!((status, &body["error"]), (404, &json!("there is no service \"web\" in use")));
+    assert_eq!(body["hint"], "its definition is not valid: `pilotlight check` shows what is wrong");
+}
+
+#[tokio::test]
+async fn what_a_stranger_has_reached_is_said_to_be_his() {
+    let stranger = ServiceView {
+        process: ProcessState::Foreign,
+        reason: "port 80 is taken by pid 9".to_owned(),
+        ..healthy("web", 7)
+    };
+    let mut world = World::new(snapshot(vec![stranger]));
+    let answer = world.post("/v1/start", r#"{"ids": ["web"]}"#);
+    world.answer(accepted(&[("web", Goal::Healthy)])).await;
+    let (status, body) = answer.await.unwrap();
+    assert_eq!(status, 200);
+    assert_eq!(body["remarks"], json!(["web is not the agent's own: port 80 is taken by pid 9"]));
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use super::merge::{CommandOrigin, Whole};
 use super::names::Names;
 use super::read_service::Context;
 use super::report::{Report, quoted};
-use crate::domain::{Problem, Value};
+use crate::domain::{Place, Problem, Value};
 
 /// Program and arguments; empty after an error.
 pub(super) fn read(
@@ -54,12 +54,16 @@ pub(super) fn read(
     }
     if let Value::Text(program) = &command.value
         && shell.is_none()
-        && program.contains(char::is_whitespace)
-        && !program.contains(['/', '\\'])
+        && is_line(program)
     {
         let message = format!("the program's name has a space in it: {}", quoted(program));
-        report.push(Problem::warning(&command.place, message).hint("write a list: [\"program\", \"argument\"]"));
+        let hint = "write a list: [\"program\", \"argument\"], or add \"shell\": true";
+        report.push(Problem::warning(&command.place, message).hint(hint));
     }
+    if whole.command == CommandOrigin::Own && takes_args {
+        remark_on_names(&texts(command, "command", &mut Report::default()), (&mut *names, member), report);
+    }
+    remark_on_names(&arguments, (&mut *names, member), report);
     if !takes_args {
         argv.extend(arguments.iter().map(|(word, _)| (*word).to_owned()));
     } else if args_given
@@ -81,6 +85,27 @@ pub(super) fn read(
     }
     argv.extend(from_settings(exposed, names, member));
     if shell.is_some() { in_shell(&argv) } else { argv }
+}
+
+/// Whether what should be a program is a line of program and arguments: paths may have spaces as well.
+fn is_line(program: &str) -> bool {
+    let mut words = program.split_whitespace();
+    let path = words.next().is_some_and(|first| first.contains(['/', '\\']));
+    program.contains(char::is_whitespace) && (!path || words.any(|word| word.starts_with('-')))
+}
+
+/// Says of names that look as if they were to be expanded that they are not. A script behind `-c` or `-e` has its own.
+fn remark_on_names(words: &[(&str, &Place)], (names, member): (&mut Names<'_>, usize), report: &mut Report) {
+    let mut after_script_option = false;
+    for (word, place) in words {
+        if !after_script_option && names.would_change(member, word) {
+            let message = format!("nothing is expanded in arguments: {} stays as it is", quoted(word));
+            let hint = "write the whole line in \"command\" with \"shell\": true";
+            report.push(Problem::note(place, message).hint(hint));
+        }
+        after_script_option = matches!(*word, "--eval" | "--command")
+            || (word.starts_with('-') && !word.starts_with("--") && word.ends_with(['c', 'e']));
+    }
 }
 
 /// Puts the port behind `option`, unless something that can only be a port stands there already.
@@ -124,6 +149,20 @@ mod tests {
 
     fn words(text: &str) -> Vec<String> {
         text.split(' ').map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_path_with_a_space_is_a_program_and_one_with_options_a_line() {
+        for (program, line) in [
+            ("npm run dev", true),
+            ("npm run dev -w apps/api", true),
+            ("./run.sh --flag", true),
+            ("/opt/My App/bin/app", false),
+            (r"C:\Program Files\app.exe", false),
+            ("npm", false),
+        ] {
+            assert_eq!(is_line(program), line, "{program}");
+        }
     }
 
     #[test]

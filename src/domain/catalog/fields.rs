@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::report::{MOST_HINTS, Report, did_you_mean, quoted};
-use super::{durations, sizes};
+use super::{durations, elsewhere, sizes};
 use crate::domain::{Node, Place, Problem, Value};
 
 /// An object that is being read. A field that is absent or `null` is `None`; so is one with a mistake, after a report.
@@ -26,7 +26,7 @@ impl<'a> Fields<'a> {
         match node.value {
             Value::Map(_) => Some(Self::of(node)),
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => {
-                report.error(&node.place, wrong(what, "an object", node));
+                report.push(misshapen(what, "an object", node));
                 None
             }
         }
@@ -150,7 +150,8 @@ impl<'a> Fields<'a> {
         for (count, entry) in unknown.enumerate() {
             let mut problem = Problem::note(&entry.key_place, format!("unknown key {}", quoted(&entry.key)));
             if count < MOST_HINTS {
-                problem.hint = did_you_mean(&entry.key, self.known.iter().copied());
+                problem.hint = elsewhere::key(&entry.key, &self.known)
+                    .or_else(|| did_you_mean(&entry.key, self.known.iter().copied()));
             }
             report.push(problem);
         }
@@ -188,7 +189,7 @@ pub(super) fn list<'a>(node: &'a Node, what: &str, report: &mut Report) -> &'a [
     match &node.value {
         Value::List(items) => items,
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::Map(_) => {
-            report.error(&node.place, wrong(what, "a list", node));
+            report.push(misshapen(what, "a list", node));
             &[]
         }
     }
@@ -261,7 +262,8 @@ pub(super) fn choice<T: Copy>(node: &Node, what: &str, words: &[(&str, T)], repo
         &node.place,
         format!("{} must be one of {}, but is {}", quoted(what), all.join(", "), quoted(word)),
     );
-    problem.hint = did_you_mean(word, words.iter().map(|(name, _)| *name));
+    let known = || words.iter().map(|(name, _)| *name);
+    problem.hint = elsewhere::choice(word, known()).or_else(|| did_you_mean(word, known()));
     report.push(problem);
     None
 }
@@ -308,6 +310,13 @@ fn shown(what: &str) -> String {
         Some(list) => format!("{ELEMENT}{}", quoted(list)),
         None => quoted(what),
     }
+}
+
+/// The error that `node` is not `right`, with the right form where another tool's is known.
+fn misshapen(what: &str, right: &str, node: &Node) -> Problem {
+    let mut problem = Problem::error(&node.place, wrong(what, right, node));
+    problem.hint = elsewhere::form(what, node).map(str::to_owned);
+    problem
 }
 
 fn wrong(what: &str, right: &str, node: &Node) -> String {

@@ -130,7 +130,10 @@ impl Merging<'_, '_> {
             return CommandOrigin::Own;
         }
         let takes_args = asked.contains("args");
-        if let Some(node) = self.filler.fill(&template.node, Reading::Plain, report)
+        // Without the program its arguments would be taken for one.
+        let has_program = !asked.contains("command") || present(self.filler.own, "command").is_some();
+        if has_program
+            && let Some(node) = self.filler.fill(&template.node, Reading::Plain, report)
             && !matches!(&node.value, Value::List(words) if words.is_empty())
         {
             self.entries.insert(template.key.clone(), Entry { node, ..template.clone() });

@@ -4,7 +4,7 @@
 //! (`template` fills their placeholders), `exposed` and `names` find out what ports, URLs and settings of all services
 //! come to, `read_service` makes a [`Service`](super::Service) of it (with `read_health` and `read_policies`),
 //! `dependencies` judges whom it needs, `rounds` does this for all services, and `resolve` brings it all together.
-//! `memo` spares what is the same as before.
+//! `memo` spares what is the same as before; `elsewhere` knows what other tools call the same.
 
 mod agent;
 mod argv;
@@ -12,6 +12,7 @@ mod dependencies;
 mod draft;
 mod durations;
 mod effective;
+mod elsewhere;
 mod environment;
 mod expand;
 mod exposed;

@@ -215,6 +215,14 @@ impl<'a> Names<'a> {
         expanded.map_err(|failure| explain(&failure, place, what, report)).ok()
     }
 
+    /// Whether `text` of a member would become another one if it were expanded.
+    pub fn would_change(&mut self, member: usize, text: &str) -> bool {
+        // What has a `$$` was written by somebody who knows what is expanded.
+        text.contains('$')
+            && !text.contains("$$")
+            && self.expanded(member, text, false).is_ok_and(|expanded| expanded != text)
+    }
+
     /// All exports with `.env` below them. Says of each export that loses against another's that it does.
     pub fn shared(&mut self) -> BTreeMap<String, String> {
         let mut shared: BTreeMap<String, String> =
@@ -391,6 +399,14 @@ impl<'a> Names<'a> {
         {
             let port = port_in(&value, &node.place, "the default of the setting \"port\"", report)?;
             return Some((port, Giver::Setting("port")));
+        }
+        if let Some((name, place)) = &exposed.port_env
+            && let Some((text, line)) = self.dotenv.get(&**name)
+            && text.trim().parse().ok() != exposed.default_port
+        {
+            let message = format!("no port is taken from .env, where {} stands in line {line}", quoted(name));
+            report
+                .push(Problem::note(place, message).hint("give it as \"default_port\", or in the agent's environment"));
         }
         Some((of_port(exposed.default_port?), Giver::Key("default_port")))
     }

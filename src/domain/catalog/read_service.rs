@@ -250,6 +250,12 @@ fn directory(fields: &mut Fields<'_>, context: &Context<'_>, report: &mut Report
     if let (Some(_), Some((_, place))) = (directory, cwd) {
         report.note(place, "\"cwd\" is \"directory\" by another name, which is given as well and counts");
     }
+    if let Some((path, place)) = directory.or(cwd)
+        && path.starts_with('~')
+    {
+        let problem = Problem::warning(place, "\"~\" is a folder of that name: only a shell makes your home of it");
+        report.push(problem.hint("write the whole path"));
+    }
     match directory.or(cwd) {
         // Without the `.` that would otherwise show in every message.
         Some((path, _)) => context.root.join(path).components().collect(),

@@ -4,6 +4,7 @@
 
 use std::path::PathBuf;
 
+use super::elsewhere;
 use super::fields::{Fields, duplicates, present, text};
 use super::read_service::SERVICE_KEYS;
 use super::reading::{Content, Role, SourceFile};
@@ -189,7 +190,12 @@ impl<'a> Reader<'a, '_> {
                 Problem::warning(&node.place, "nothing here is known: neither a service nor a list of services");
             let known = SERVICE_KEYS.iter().copied().chain(LISTS.map(|(key, _)| key)).chain(CATALOG_KEYS);
             let known: Vec<_> = known.collect();
-            problem.hint = entries.iter().take(20).find_map(|entry| did_you_mean(&entry.key, known.iter().copied()));
+            let advice = |entry: &Entry| {
+                elsewhere::key(&entry.key, &known).or_else(|| did_you_mean(&entry.key, known.iter().copied()))
+            };
+            let near = entries.iter().take(20).find_map(advice);
+            let services = "services stand in \"services\": {\"id\": {\"command\": [\"program\", \"argument\"]}}";
+            problem.hint = near.or_else(|| Some(services.to_owned()));
             self.report.push(problem);
         }
         fields.finish(self.report);
@@ -241,7 +247,10 @@ impl<'a> Reader<'a, '_> {
     /// Takes `node` as a service; without an id it has no name under which it could be reported, and is left out.
     fn service(&mut self, node: &'a Node, list: List, fallback: Fallback<'a>, folder: Option<PathBuf>) {
         if !matches!(node.value, Value::Map(_)) {
-            self.report.error(&node.place, format!("a service must be an object, but is {}", node.kind()));
+            let message = format!("a service must be an object, but is {}", node.kind());
+            let mut problem = Problem::error(&node.place, message);
+            problem.hint = elsewhere::form("service", node).map(str::to_owned);
+            self.report.push(problem);
             return;
         }
         let own = present(node, "id");

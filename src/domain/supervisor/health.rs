@@ -114,9 +114,11 @@ impl Board {
         let Some(index) = index.checked_sub(self.base) else { return false };
         let before = self.state(now);
         let in_grace = !self.settled && now < self.grace_until;
+        let is_one_of_many = self.lanes.len() > 1;
         let awaits = |lane: &&mut Lane| lane.due.is_none() && !lane.is_done();
         let Some(lane) = self.lanes.get_mut(index).filter(awaits) else { return false };
         let verdict_before = lane.verdict.clone();
+        let outcome = if is_one_of_many { lane.signed(outcome) } else { outcome };
         lane.count(outcome, in_grace);
         let failing = lane.failures > 0;
         let starting = !self.settled;
@@ -208,6 +210,21 @@ impl Lane {
     /// Healthy until enough failures say otherwise.
     fn is_healthy(&self) -> bool {
         matches!(self.verdict, Some(Outcome::Pass | Outcome::Degraded(_)))
+    }
+
+    /// The outcome with what was asked, where that does not say so itself.
+    fn signed(&self, outcome: Outcome) -> Outcome {
+        let asked = match &self.probe.check {
+            Check::Http { url, .. } => url.clone(),
+            Check::Tcp { host, port } => format!("{host}:{port}"),
+            Check::Unix { path } => path.display().to_string(),
+            Check::Exec { .. } | Check::Log { .. } | Check::File { .. } => return outcome,
+        };
+        match outcome {
+            Outcome::Pass => Outcome::Pass,
+            Outcome::Degraded(text) => Outcome::Degraded(format!("{asked}: {text}")),
+            Outcome::Fail(text) => Outcome::Fail(format!("{asked}: {text}")),
+        }
     }
 
     fn count(&mut self, outcome: Outcome, in_grace: bool) {
@@ -363,6 +380,22 @@ mod tests {
         let (board, _, now) = play(probe(), &[Outcome::Degraded("no database".to_owned())]);
         assert_eq!(board.state(now), HealthState::Degraded);
         assert_eq!(board.complaint(), Some("no database"));
+    }
+
+    #[test]
+    fn of_several_probes_the_one_that_complains_is_named() {
+        let http = Check::Http { url: "http://me:pw@localhost/up".to_owned(), status: Vec::new(), body: None };
+        let log = Check::Log { pattern: "ready".to_owned() };
+        let probes = [probe(), Probe { check: http, ..probe() }, Probe { check: log, ..probe() }].map(Arc::new);
+        let complaint_of = |index| {
+            let mut board = Board::new(&probes, at(0), at(0), HealthState::Starting, 0);
+            board.take_due(at(0));
+            board.answer(at(1), index, fail());
+            board.complaint().map(str::to_owned)
+        };
+        assert_eq!(complaint_of(0).as_deref(), Some("localhost:1: refused"));
+        assert_eq!(complaint_of(1).as_deref(), Some("http://me:***@localhost/up: refused"));
+        assert_eq!(complaint_of(2).as_deref(), Some("refused"), "a probe of the output says itself what it misses");
     }
 
     #[test]
