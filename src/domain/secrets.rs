@@ -91,8 +91,8 @@ impl Secrets {
         // What was cut off may begin like a secret.
         for (at, _) in text.match_indices('…') {
             let begins = |value: &String| {
-                let cuts = value.char_indices().map(|(cut, _)| cut).filter(|cut| *cut >= SHORTEST);
-                cuts.filter(|cut| text[..at].ends_with(&value[..*cut])).last()
+                let mut cuts = value.char_indices().map(|(cut, _)| cut).filter(|cut| *cut >= SHORTEST).rev();
+                cuts.find(|cut| text[..at].ends_with(&value[..*cut]))
             };
             ranges.extend(self.hidden.iter().filter_map(begins).max().map(|length| at - length..at));
         }

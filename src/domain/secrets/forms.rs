@@ -60,7 +60,9 @@ pub(super) fn hidden_in_words<W: AsRef<str>>(words: &[W], is_secret: &dyn Fn(&st
         };
         match word.split_once('=') {
             // `--token=x`, and `TOKEN=x` as in `env TOKEN=x program`: all of it, whatever it is made of.
-            Some((option, value)) if name(option) && !value.is_empty() => vec![option.len() + 1..word.len()],
+            Some((option, value)) if name(option) && !value.is_empty() => {
+                std::iter::once(option.len() + 1..word.len()).collect()
+            }
             Some(_) => hidden(word, Kind::Prose, is_secret),
             None => {
                 hides_next = word.starts_with('-') && name(word);
