@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::backstage::{Backstage, Journal};
 use super::failure::{bad_request, internal};
 use super::show::aside;
+use crate::engine::Handle;
 use crate::wire::{Event, Failure};
 
 /// Which events are asked for.
@@ -34,7 +35,8 @@ struct Which {
 /// `GET /v1/events`.
 pub async fn events(State(backstage): State<Backstage>, uri: Uri) -> Result<Response, Failure> {
     let which: Which = query(&uri)?;
-    let mut reader = Reader { grown: backstage.journal.grown(), journal: backstage.journal, cursor: 0 };
+    let Backstage { engine, journal, .. } = backstage;
+    let mut reader = Reader { grown: journal.grown(), journal, engine, cursor: 0 };
     let mut past = reader.next().await?;
     if let Some(since) = which.since {
         past.retain(|event| event.at >= since);
@@ -59,6 +61,7 @@ struct Reader {
     journal: Arc<dyn Journal>,
     /// Taken before the first reading, so that nothing falls between that and the first waiting.
     grown: watch::Receiver<u64>,
+    engine: Handle,
     cursor: u128,
 }
 
@@ -67,8 +70,11 @@ impl Reader {
     async fn next(&mut self) -> Result<Vec<Event>, Failure> {
         let (journal, cursor) = (Arc::clone(&self.journal), self.cursor);
         let read = aside(move || journal.read(cursor)).await?;
-        let (events, cursor) = read.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
+        let (mut events, cursor) = read.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
         self.cursor = cursor;
+        // Earlier versions wrote down what this one hides.
+        let secrets = &self.engine.snapshot().secrets;
+        events.iter_mut().for_each(|event| secrets.veil(&mut event.text));
         Ok(events)
     }
 }

@@ -24,7 +24,7 @@ pub async fn plan(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
     let propose = Arc::clone(&backstage.propose);
     let reading = aside(move || propose(&files)).await?.map_err(|problem| {
         let place = problem.place.map(|place| format!("{place}: ")).unwrap_or_default();
-        refused(Refusal::Impossible(format!("{place}{}", problem.message)))
+        refused(Refusal::Impossible(format!("{place}{}", backstage.engine.snapshot().secrets.hide(&problem.message))))
     })?;
     let command = Command::Plan(domain::Proposal(Arc::new(reading)));
     let accepted = backstage.engine.command(command).await.map_err(refused)?;

@@ -56,6 +56,7 @@ pub(super) fn routes() -> Vec<Route> {
         look("/v1/ps", get(show::ps)),
         look("/v1/why/{id}", get(show::why)),
         look("/v1/why/{id}/config", get(show::config)),
+        look("/v1/address/{id}", get(show::address)),
         look("/v1/graph", get(show::graph)),
         look("/v1/critical", get(show::critical)),
         look("/v1/events", get(events::events)),

@@ -13,9 +13,8 @@ use super::backstage::Backstage;
 use super::events::query;
 use super::failure::internal;
 use super::known::find;
-use crate::domain::catalog::Basis;
-use crate::domain::{Kind, ServiceView, Snapshot, secrets};
-use crate::wire::{Config, Critical, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
+use crate::domain::{Kind, ServiceView, Snapshot};
+use crate::wire::{Address, Config, Critical, Failure, FailureKind, Graph, Ps, Samples, Status, Why, last_healthy};
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
@@ -43,10 +42,10 @@ pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json
 
 /// `GET /v1/ps`.
 pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>, Failure> {
-    let (views, _) = chosen(&backstage, &query::<Which>(&uri)?).await?;
+    let (views, snapshot) = chosen(&backstage, &query::<Which>(&uri)?).await?;
     let samples = sample(&backstage, views.clone()).await?;
     let samples = samples.map_err(|error| internal(format!("failed to measure processes: {error}")))?;
-    Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples)))
+    Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples, &snapshot.secrets)))
 }
 
 /// `GET /v1/why/{id}`.
@@ -54,10 +53,10 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
     // One was asked for, and so one was found.
     let view = views.first().ok_or_else(|| internal("the service is gone"))?;
-    let asked = (backstage.clone(), Arc::clone(view), Arc::clone(&snapshot.basis));
+    let asked = (backstage.clone(), Arc::clone(view));
     let (lines, events, checkout) = aside(move || {
-        let (backstage, view, basis) = asked;
-        let lines = (backstage.last_lines)(&view.id, LAST_LINES).map(|lines| shareable(lines, &view, &basis));
+        let (backstage, view) = asked;
+        let lines = (backstage.last_lines)(&view.id, LAST_LINES);
         let events = backstage.journal.read(0);
         let since = events.as_ref().ok().and_then(|(events, _)| last_healthy(&view, events));
         let since = since.and_then(|at| at.try_into().ok()).unwrap_or_else(SystemTime::now);
@@ -81,16 +80,6 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
 }
 
-/// The last lines of a log as they may be shown to others: an explanation gets pasted.
-fn shareable(lines: Option<Vec<String>>, view: &ServiceView, basis: &Basis) -> Option<Vec<String>> {
-    let declared = basis.explain(&view.id).map(|explained| explained.secrets).unwrap_or_default();
-    let values = match &view.service.kind {
-        Kind::Process(spawn) => secrets::values(spawn, &declared),
-        Kind::External | Kind::Detached | Kind::Settings => Vec::new(),
-    };
-    Some(lines?.iter().map(|line| secrets::masked_line(line, &values)).collect())
-}
-
 /// `GET /v1/why/{id}/config`.
 pub async fn config(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Config>, Failure> {
     let (views, snapshot) = find(&backstage.engine, [id.as_str()]).await?;
@@ -101,7 +90,14 @@ pub async fn config(State(backstage): State<Backstage>, Path(id): Path<String>) 
         Failure::new(FailureKind::Refused, format!("no source defines {} any more", view.id))
             .hint("it is on its way out: see `pilotlight status`")
     })?;
-    Ok(Json(Config::of(&view.id, &explained)))
+    Ok(Json(Config::of(&view.id, &explained, &snapshot.secrets)))
+}
+
+/// `GET /v1/address/{id}`.
+pub async fn address(State(backstage): State<Backstage>, Path(id): Path<String>) -> Result<Json<Address>, Failure> {
+    let (views, _) = find(&backstage.engine, [id.as_str()]).await?;
+    let view = views.first().ok_or_else(|| internal("the service is gone"))?;
+    Ok(Json(Address { id: view.id.to_string(), url: view.service.url.clone() }))
 }
 
 /// `GET /v1/graph`.

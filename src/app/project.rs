@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::cli::{self, Check, Exit, Global};
 use crate::domain::catalog::{Ledger, Reading, Resolution};
+use crate::domain::secrets::Secrets;
 use crate::domain::{self, Catalog, Moment, Problem, ServiceId, Severity};
 use crate::engine::StateDir;
 use crate::process::RunRecord;
@@ -153,13 +154,17 @@ pub(super) fn written_elsewhere(ids: &[String], defined: &[ServiceId], dir: &Sta
 
 /// What a reading means to whoever waits for nothing: what is empty or broken now is told now.
 fn judge(reading: Reading) -> Resolution {
-    let mut ledger = Ledger::default();
+    let (mut ledger, mut secrets) = (Ledger::default(), Secrets::default());
+    secrets.learn_sources(&reading);
     ledger.take(Moment::default(), reading);
     let mut settled = ledger.settle(Moment::default());
     while let Some(deadline) = ledger.next_deadline() {
         settled = ledger.settle(deadline);
     }
-    settled.resolution
+    let mut resolution = settled.resolution;
+    secrets.learn_services(&resolution.catalog, &Catalog::default());
+    resolution.problems.iter_mut().for_each(|problem| secrets.veil_problem(problem));
+    resolution
 }
 
 /// What another file may define is no error of this one.

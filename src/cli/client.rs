@@ -21,9 +21,10 @@ use super::render::{
     render_why,
 };
 use crate::domain::Severity;
+use crate::domain::secrets::Secrets;
 use crate::open::{Program, Target};
 use crate::wire::{
-    Config, Critical, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish,
+    Address, Config, Critical, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish,
 };
 
 /// Where the agent is, and what belongs to it.
@@ -93,9 +94,9 @@ async fn perform(ask: &Ask, control: &Control, out: &mut dyn Write, err: &mut dy
         Ask::Adopt(adopt) => stranger::adopt(out, err, &agent, adopt).await,
         Ask::Restart(targets) => wish(out, &agent, "/v1/restart", targets).await,
         Ask::Open { id, output } => {
-            let status: Status = agent.get(&with_ids("/v1/status", std::slice::from_ref(id))?).await?;
-            let url = open(id, status.services.first().and_then(|service| service.url.as_deref()))?;
-            print(out, *output, &json!({"id": id, "url": url}), |_| String::new())
+            let address: Address = agent.get(&format!("/v1/address/{}", plain_id(id)?)).await?;
+            let shown = open(id, address.url.as_deref())?;
+            print(out, *output, &json!({"id": id, "url": shown}), |_| String::new())
         }
         Ask::RunAction(asked) => action::run(out, err, &agent, asked).await,
         Ask::Enable(ids) => wish_only(out, &agent, "/v1/enable", ids, "is switched on").await,
@@ -160,17 +161,19 @@ fn settled(out: &mut dyn Write, answer: Result<Done, connection::Failed>, output
 /// How long the user's opener is watched for a failure: without a desktop it fails within this time.
 const OPENER_PATIENCE: Duration = Duration::from_secs(1);
 
-/// Opens the page of the service `id` with whatever the user has chosen for pages, and tells which that is.
-fn open<'a>(id: &str, url: Option<&'a str>) -> Result<&'a str, Unmet> {
+/// Opens the page of the service `id` with whatever the user has chosen for pages, and tells which that is, as it
+/// may be shown.
+fn open(id: &str, url: Option<&str>) -> Result<String, Unmet> {
     let not_done = |error: String| Unmet::new(Exit::NotDone, error);
     let url =
         url.ok_or_else(|| not_done(format!("{id} has no address")).hint("base_url or default_port gives it one"))?;
+    let shown = Secrets::default().hide(url);
     let page =
-        Target::page(url).ok_or_else(|| not_done(format!("{url} is no page: only http and https are opened")))?;
+        Target::page(url).ok_or_else(|| not_done(format!("{shown} is no page: only http and https are opened")))?;
     let program = Program::find(std::env::var_os("PATH"));
-    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(url))?;
-    program.open_and_see(&page, OPENER_PATIENCE).map_err(|error| not_done(error.to_string()).hint(url))?;
-    Ok(url)
+    let program = program.ok_or_else(|| not_done(Program::MISSING.to_owned()).hint(&*shown))?;
+    program.open_and_see(&page, OPENER_PATIENCE).map_err(|error| not_done(error.to_string()).hint(&*shown))?;
+    Ok(shown.into_owned())
 }
 
 async fn reload(out: &mut dyn Write, agent: &Connection, output: Output) -> Result<Exit, Unmet> {

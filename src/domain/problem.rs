@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::ServiceId;
+use super::secrets::masked_in_place;
 
 /// How bad a [`Problem`] is; ordered from the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,7 +71,7 @@ pub struct Problem {
     pub message: String,
     /// What to do.
     pub hint: Option<String>,
-    /// The offending line as it stands in the file, without its end.
+    /// The offending line as it stands in the file, without its end; stars stand for what is secret.
     pub excerpt: Option<String>,
     /// Whether a further source could put it right: a name that is not defined here, say.
     pub for_want_of_a_source: bool,
@@ -125,13 +126,13 @@ impl Problem {
         self
     }
 
-    /// The same, with the offending line, as it stands in the file; what comes after its 500th character helps nobody.
+    /// The same, with the offending line, as it stands in the file but for what is secret by its form; what comes after its 500th character helps nobody.
     #[must_use]
     pub fn excerpt(mut self, line: &str) -> Self {
-        let line = line.trim_end_matches(['\r', '\n']);
+        let line = masked_in_place(line.trim_end_matches(['\r', '\n']));
         self.excerpt = Some(match line.char_indices().nth(500) {
             Some((end, _)) => format!("{}…", &line[..end]),
-            None => line.to_owned(),
+            None => line.into_owned(),
         });
         self
     }

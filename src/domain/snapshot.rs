@@ -10,6 +10,7 @@ use super::launch::Launch;
 use super::moment::Moment;
 use super::problem::Problem;
 use super::run::{Exit, PortHolder, Spared};
+use super::secrets::Secrets;
 use super::service::{Group, Service};
 
 /// Everything at one moment.
@@ -31,6 +32,8 @@ pub struct Snapshot {
     pub services: Arc<[Arc<ServiceView>]>,
     /// What the services were made of: who asks where a value comes from works it out from this.
     pub basis: Arc<Basis>,
+    /// What is to be hidden where more is shown than what is said here, which hides it already.
+    pub secrets: Arc<Secrets>,
     /// What has been read and waits until the user applies it.
     pub waiting: Option<Arc<Waiting>>,
     /// Whether the user wants no notifications for now.
@@ -51,6 +54,7 @@ impl Snapshot {
             groups: Arc::new([]),
             services: Arc::new([]),
             basis: Arc::default(),
+            secrets: Arc::default(),
             waiting: None,
             notifications_paused: false,
             shutting_down: false,

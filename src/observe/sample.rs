@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use sysinfo::{Pid, Process, ProcessRefreshKind, ProcessStatus, ProcessesToUpdate, System, UpdateKind};
 
 use super::tree::{Member, Trees};
+use crate::domain::secrets::masked_words;
 use crate::domain::text;
 use crate::domain::{RunId, ServiceId};
 
@@ -155,7 +156,7 @@ fn percent(spent: u64, span: Duration) -> f64 {
 
 fn command(process: &Process) -> String {
     let words: Vec<_> = process.cmd().iter().map(|word| word.to_string_lossy()).collect();
-    let line = text::plain_line(&words.join(" "), COMMAND);
+    let line = text::plain_line(&masked_words(&words).join(" "), COMMAND);
     if line.is_empty() { format!("[{}]", text::plain_line(&process.name().to_string_lossy(), COMMAND)) } else { line }
 }
 

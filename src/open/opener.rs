@@ -78,9 +78,12 @@ impl Program {
         };
         let mut command = self.apart.command(&self.path);
         command.args(self.argument).arg(&what).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let failed = |error: io::Error| {
-            io::Error::new(error.kind(), format!("failed to open {}: {error}", what.to_string_lossy()))
+        // An address may hold a password.
+        let shown = match target {
+            Target::Path(_) => what.to_string_lossy(),
+            Target::Url(_) => "the page".into(),
         };
+        let failed = |error: io::Error| io::Error::new(error.kind(), format!("failed to open {shown}: {error}"));
         command.spawn().map(reap).map_err(failed)
     }
 }

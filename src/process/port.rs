@@ -3,6 +3,7 @@
 use super::sockets::Listeners;
 use super::stat::{self, Identity};
 use super::tree::{Marker, Process, Scan};
+use crate::domain::secrets::masked_words;
 use crate::domain::{EarlierRun, PortHolder, ProcessId, RunId, ServiceId};
 use crate::engine::{Clock, StateDir};
 
@@ -72,12 +73,12 @@ fn earlier(marker: &Marker, dir: &StateDir) -> EarlierRun {
 /// Without what could act on a terminal, and not endless.
 fn cleaned(bytes: &[u8]) -> String {
     let end = bytes.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last + 1);
-    let text = String::from_utf8_lossy(&bytes[..end]);
+    let words: Vec<_> = bytes[..end].split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
+    let text = masked_words(&words).join(" ");
     let mut clean: String = text
         .chars()
         .take(LONGEST_COMMAND)
         .map(|c| match c {
-            '\0' => ' ',
             c if c.is_control() => '\u{fffd}',
             c => c,
         })

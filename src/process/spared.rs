@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::marker::is_run_id;
 use super::record::{make_folder, replace};
 use super::stat::{self, Identity};
+use crate::domain::secrets::masked_words;
 use crate::domain::text;
 use crate::domain::{RunId, ServiceId, Spared};
 use crate::engine::StateDir;
@@ -68,7 +69,7 @@ pub(super) fn describe(processes: &[Identity]) -> Vec<Spared> {
 fn command(pid: u32) -> Option<String> {
     let line = stat::command_line(pid)?;
     let words: Vec<_> = line.split(|byte| *byte == 0).map(String::from_utf8_lossy).collect();
-    Some(text::plain_line(words.join(" ").trim_end(), COMMAND))
+    Some(text::plain_line(masked_words(&words).join(" ").trim_end(), COMMAND))
 }
 
 /// What is not there, or can't be understood, names none.

@@ -12,6 +12,7 @@ use super::parse::{MAX_SOURCE, decode, is_blank, parse};
 use super::platform::{self, Stamp};
 use super::trust::Trust;
 use crate::domain::catalog::{Content, EnvFile, is_drop_in};
+use crate::domain::secrets::MASK;
 use crate::domain::{Place, Problem};
 
 /// What was read of a source.
@@ -100,8 +101,13 @@ pub fn environment(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) ->
         let found = variables(&text);
         for (line, slip) in found.slips {
             let place = Place { file: Arc::clone(name), line, column: 1 };
-            let excerpt = text.lines().nth(line as usize - 1).unwrap_or_default();
-            problems.push(Problem::warning(&place, slip).hint("the line is passed over").excerpt(excerpt));
+            let problem = Problem::warning(&place, slip).hint("the line is passed over");
+            // What stands behind the name, or in a line that has none, may be anything.
+            let name = text.lines().nth(line as usize - 1).and_then(|line| Some(line.split_once('=')?.0));
+            problems.push(match name {
+                Some(name) => problem.excerpt(&format!("{name}={MASK}")),
+                None => problem,
+            });
         }
         found.set
     }))

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::ServiceId;
 use crate::domain::catalog::Explained;
-use crate::domain::secrets::{mask_urls, masked, masked_words};
+use crate::domain::secrets::Secrets;
 
 /// Every effective value of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -27,46 +27,45 @@ pub struct ConfigValue {
 }
 
 impl Config {
-    /// Shows `explained` of the service `id`.
-    pub fn of(id: &ServiceId, explained: &Explained) -> Self {
-        let secrets = &explained.secrets;
+    /// Shows `explained` of the service `id`, without what is secret by `secrets`.
+    pub fn of(id: &ServiceId, explained: &Explained, secrets: &Secrets) -> Self {
         let config = explained.values.iter().map(|given| {
-            let value = shown(&given.key, &given.value, secrets);
+            let value = shown(&given.key, &given.value, &explained.secrets, secrets);
             (given.key.clone(), ConfigValue { value, origin: given.origin.clone() })
         });
         Self { id: id.to_string(), config: config.collect() }
     }
 }
 
-/// A value as it may be shown under `key`.
-fn shown(key: &str, value: &Value, secrets: &[String]) -> Value {
+/// A value as it may be shown under `key`; `own` are names that are secret in this service.
+fn shown(key: &str, value: &Value, own: &[String], secrets: &Secrets) -> Value {
     let Some(name) = key.strip_prefix("env.").or_else(|| key.strip_prefix("values.")) else {
-        return harmless(value, secrets);
+        return harmless(value, own, secrets);
     };
     match value {
-        Value::String(text) => json!(masked(name, text, secrets)),
+        Value::String(text) => json!(secrets.hide_value(name, text, own)),
         Value::Number(_) | Value::Bool(_) => {
             let text = value.to_string();
-            let shown = masked(name, &text, secrets);
+            let shown = secrets.hide_value(name, &text, own);
             if *shown == *text { value.clone() } else { json!(shown) }
         }
         Value::Null | Value::Array(_) | Value::Object(_) => value.clone(),
     }
 }
 
-/// A value under a harmless name: only what stands in URLs and behind options is hidden.
-fn harmless(value: &Value, secrets: &[String]) -> Value {
+/// A value under a harmless name: what is known to be secret, or is it by its form, is hidden.
+fn harmless(value: &Value, own: &[String], secrets: &Secrets) -> Value {
     match value {
-        Value::String(text) => json!(mask_urls(text)),
+        Value::String(text) => json!(secrets.hide(text)),
         Value::Array(items) => {
             let words = items.iter().map(|item| item.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>();
             match words {
-                Some(words) => json!(masked_words(&words, secrets)),
-                None => items.iter().map(|item| harmless(item, secrets)).collect(),
+                Some(words) => json!(secrets.hide_words(&words, own)),
+                None => items.iter().map(|item| harmless(item, own, secrets)).collect(),
             }
         }
         Value::Object(parts) => {
-            Value::Object(parts.iter().map(|(key, value)| (key.clone(), harmless(value, secrets))).collect())
+            Value::Object(parts.iter().map(|(key, value)| (key.clone(), harmless(value, own, secrets))).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
     }

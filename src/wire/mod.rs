@@ -1,7 +1,8 @@
 //! The JSON of the control interface: what programs read and send, and how it is made from the domain.
 //!
 //! These types are apart from the domain's, so that the inside may change while the outside only grows. A field that does
-//! not apply is null, never absent. Values of environment variables appear in [`Config`] alone, where secrets are hidden.
+//! not apply is null, never absent. Values of environment variables appear in [`Config`] alone. What is
+//! secret is hidden in everything but [`Address`], which is there to be opened.
 
 mod ask;
 mod check;
@@ -28,8 +29,8 @@ pub use logs::LogLine;
 pub use plan::{Plan, Planned, Proposal};
 pub use ps::{Process, ProcessTree, Ps};
 pub use status::{
-    Action, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service, Status,
-    Waiting,
+    Action, Address, Agent, AgentFacts, EarlierRun, Foreign, Group, LastExit, Mode, Problem, Sample, Samples, Service,
+    Status, Waiting,
 };
 pub use why::{Blocker, Change, Checkout, LastAction, Spared, Why, last_healthy};
 

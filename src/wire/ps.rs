@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Samples;
 use crate::domain::ServiceId;
+use crate::domain::secrets::Secrets;
 
 /// Everything that `ps` tells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,11 +40,13 @@ pub struct Process {
 }
 
 impl Ps {
-    /// The trees of `ids`.
-    pub fn of<'a>(ids: impl IntoIterator<Item = &'a ServiceId>, samples: &Samples) -> Self {
+    /// The trees of `ids`, without what is secret by `secrets`.
+    pub fn of<'a>(ids: impl IntoIterator<Item = &'a ServiceId>, samples: &Samples, secrets: &Secrets) -> Self {
+        let shown =
+            |process: &Process| Process { command: secrets.hide(&process.command).into_owned(), ..process.clone() };
         let tree = |id: &ServiceId| ProcessTree {
             id: id.to_string(),
-            processes: samples.get(id).cloned().unwrap_or_default(),
+            processes: samples.get(id).into_iter().flatten().map(shown).collect(),
         };
         Self { services: ids.into_iter().map(tree).collect() }
     }

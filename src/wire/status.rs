@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Process, timestamp, word};
+use crate::domain::secrets::Secrets;
 use crate::domain::{self, Exit, HealthState, Light, ProcessState, ServiceId, ServiceView, Severity, Snapshot};
 use crate::engine::Clock;
 
@@ -168,7 +169,7 @@ pub struct Service {
     pub adopted: bool,
     /// Its own port.
     pub port: Option<u16>,
-    /// Where it is reached.
+    /// Where it is reached, without what is secret of it.
     pub url: Option<String>,
     /// Automatic restarts since it was last started on purpose.
     pub restarts: u32,
@@ -190,6 +191,15 @@ pub struct Service {
     pub foreign: Option<Foreign>,
     /// What else can be done with it.
     pub actions: Vec<Action>,
+}
+
+/// Where a service is reached, to be opened: with what is secret of it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Address {
+    /// The service.
+    pub id: String,
+    /// Its address.
+    pub url: Option<String>,
 }
 
 /// A command that the user may run for a service.
@@ -261,7 +271,11 @@ impl Status {
             problems: snapshot.problems.iter().map(Problem::of).collect(),
             waiting: snapshot.waiting.as_deref().map(Waiting::of),
             groups: snapshot.groups.iter().map(Group::of).collect(),
-            services: snapshot.services.iter().map(|view| Service::of(view, clock, samples.get(&view.id))).collect(),
+            services: snapshot
+                .services
+                .iter()
+                .map(|view| Service::of(view, clock, samples.get(&view.id), &snapshot.secrets))
+                .collect(),
         }
     }
 }
@@ -317,7 +331,7 @@ impl Group {
 }
 
 impl Service {
-    fn of(view: &ServiceView, clock: &Clock, sample: Option<&Sample>) -> Self {
+    fn of(view: &ServiceView, clock: &Clock, sample: Option<&Sample>, secrets: &Secrets) -> Self {
         let service = &view.service;
         // A tree of which nothing could be read is not known, rather than free of cost.
         let sample = sample.filter(|processes| !processes.is_empty());
@@ -340,7 +354,7 @@ impl Service {
             run: view.run.as_ref().map(ToString::to_string),
             adopted: view.adopted,
             port: service.port,
-            url: service.url.clone(),
+            url: service.url.as_deref().map(|url| secrets.hide(url).into_owned()),
             restarts: view.restarts,
             uptime_seconds: view.pid.and(view.started).map(|started| seconds(clock.now().since(started))),
             last_exit: view.last_exit.as_ref().map(|last| LastExit::of(last, clock)),

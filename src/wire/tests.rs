@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::domain::sample::{NOW, define, exited, healthy, id, needs, snapshot, started, stopped, waiting, wanted};
+use crate::domain::secrets::Secrets;
 use crate::domain::{self, Exit, Light, Place, ProcessState, Snapshot};
 use crate::engine::Clock;
 
@@ -322,7 +323,7 @@ fn what_is_written_can_be_read_back() {
     round(Why::of(picture.service("api").unwrap(), &picture, &clock(), Some(vec!["x".to_owned()]), (&[], None)));
     round(Graph::of(&picture));
     round(Critical::of(&snapshot(started()), &[], &clock()));
-    round(Ps::of(&[id("api")], &Samples::new()));
+    round(Ps::of(&[id("api")], &Samples::new(), &Secrets::default()));
     round(Check::of(&picture.problems, &[id("api")]));
     round(Failure::new(FailureKind::NotReached, "x").hint("y"));
     round(Done::default());

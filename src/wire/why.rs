@@ -140,6 +140,8 @@ impl Why {
         (events, checkout): (&[Event], Option<Checkout>),
     ) -> Self {
         let last_healthy = last_healthy(view, events);
+        // An explanation gets pasted, and these are in the words of others.
+        let hide = |text: &str| snapshot.secrets.hide(text).into_owned();
         let mut blocked_by = Vec::new();
         follow(view, snapshot, &mut BTreeSet::new(), &mut blocked_by);
         Self {
@@ -157,9 +159,12 @@ impl Why {
             blocked_by,
             last_exit: view.last_exit.as_ref().map(|last| LastExit::of(last, clock)),
             first_cause: view.first_cause.clone(),
-            last_lines,
+            last_lines: last_lines.map(|lines| lines.iter().map(|line| hide(line)).collect()),
             last_healthy,
-            changed: last_healthy.map(|since| changes(view, since, events, checkout.as_ref())),
+            changed: last_healthy.map(|since| {
+                let changes = changes(view, since, events, checkout.as_ref()).into_iter();
+                changes.map(|change| Change { text: hide(&change.text), ..change }).collect()
+            }),
             checkout,
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
             spared: view.spared.iter().map(|left| Spared { pid: left.pid, command: left.command.clone() }).collect(),

@@ -16,6 +16,7 @@ mod logs;
 mod pixsim7;
 mod plan;
 mod reload;
+mod secrets;
 mod supervision;
 mod terminal;
 mod watch;

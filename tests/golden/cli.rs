@@ -10,6 +10,7 @@ use pilotlight::cli::{
     GraphFormat, Look, render_check, render_config, render_event, render_graph, render_plan, render_ps, render_status,
     render_why,
 };
+use pilotlight::domain::secrets::Secrets;
 use pilotlight::domain::{
     Does, Exit, Group, HealthState, Kind, Light, Place, Problem, ProcessState, ServiceView, Snapshot, Waiting, WantedBy,
 };
@@ -286,7 +287,7 @@ fn why_something_failed() {
 #[test]
 fn where_the_values_of_a_service_come_from() {
     let explained = basis("worker").explain(&id("worker")).unwrap();
-    let config = Config::of(&id("worker"), &explained);
+    let config = Config::of(&id("worker"), &explained, &Secrets::default());
     golden("why-config", &render_config(&config, &look(None)));
     golden("why-config-narrow", &render_config(&config, &look(Some(50))));
 }
@@ -342,7 +343,7 @@ fn a_graph_with_a_circle_and_hostile_names_is_drawn_once_and_escaped() {
 fn trees_of_processes() {
     let picture = busy();
     let samples = Samples::from([(id("main-api"), processes(1201))]);
-    let ps = Ps::of([&id("main-api"), &id("worker")], &samples);
+    let ps = Ps::of([&id("main-api"), &id("worker")], &samples, &Secrets::default());
     assert_eq!(ps.services.len(), 2);
     assert!(picture.service("worker").is_some());
     golden("ps", &render_ps(&ps, &look(None)));

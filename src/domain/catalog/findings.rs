@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::reading::{Content, SourceFile};
+use crate::domain::secrets::masked_in_place;
 use crate::domain::{Place, Problem, Severity};
 
 /// How many problems are shown: nobody reads more, and a file of several megabytes may hold a million.
@@ -64,7 +65,7 @@ impl<'a> Texts<'a> {
         let at = *self.order.get(&*place.file)?;
         let lines = self.lines.entry(at).or_insert_with(|| lines_of(&self.files[at]));
         let line = lines.get(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
-        (line.len() <= LONGEST_LINE).then(|| (*line).to_owned())
+        (line.len() <= LONGEST_LINE).then(|| masked_in_place(line).into_owned())
     }
 }
 

@@ -26,7 +26,7 @@ impl Supervisor {
     /// Of a supervisor that has read nothing yet it tells what an agent would do at its start.
     pub fn forecast(&self, now: Moment, reading: Reading) -> Forecast {
         let mut tried = self.clone();
-        tried.ledger.take(now, reading);
+        tried.take_reading(now, reading);
         tried.settle_and_apply(now, "a plan");
         // What is broken or gone counts as if it stayed so.
         while let Some(deadline) = tried.ledger.next_deadline() {
@@ -63,6 +63,7 @@ impl Supervisor {
             }
         }
         let frame = !is_first && CatalogDiff::between(&self.catalog, &tried.catalog).frame;
+        services.iter_mut().for_each(|planned| tried.secrets.veil(&mut planned.text));
         Forecast { services, problems: tried.problems, frame }
     }
 

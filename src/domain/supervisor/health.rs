@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::secrets::mask_urls;
 use crate::domain::{Check, HealthState, Moment, Outcome, Probe};
 
 /// The pace while a service starts or fails, unless its own is faster.
@@ -216,7 +215,7 @@ impl Lane {
     /// The outcome with what was asked, where that does not say so itself.
     fn signed(&self, outcome: Outcome) -> Outcome {
         let asked = match &self.probe.check {
-            Check::Http { url, .. } => mask_urls(url).into_owned(),
+            Check::Http { url, .. } => url.clone(),
             Check::Tcp { host, port } => format!("{host}:{port}"),
             Check::Unix { path } => path.display().to_string(),
             Check::Exec { .. } | Check::Log { .. } | Check::File { .. } => return outcome,

@@ -43,6 +43,7 @@ use self::touched::{Follows, Touched};
 use self::unit::Orders;
 use self::waiting::{Held, Reads};
 use super::catalog::{Basis, Ledger};
+use super::secrets::Secrets;
 use super::{
     Catalog, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId, RunIds, ServiceId,
     ServiceView, Severity, Shutdown, Snapshot,
@@ -59,6 +60,8 @@ pub struct Supervisor {
     held: Option<Held>,
     problems: Arc<[Problem]>,
     basis: Arc<Basis>,
+    /// What no face is told.
+    secrets: Arc<Secrets>,
     /// Whose log can't be kept within its bounds, and why.
     troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
@@ -100,6 +103,7 @@ impl Supervisor {
             held: None,
             problems: Arc::new([]),
             basis: Arc::default(),
+            secrets: Arc::default(),
             troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
@@ -140,7 +144,7 @@ impl Supervisor {
             Event::SourcesRead(reading) => {
                 let cause = reading.cause.clone();
                 self.reads.answered = reading.order;
-                self.ledger.take(now, reading);
+                self.take_reading(now, reading);
                 self.settle(now, &cause);
             }
             Event::Spawned { run, pid } => self.step(now, &run, Input::Spawned(pid)),
@@ -218,7 +222,9 @@ impl Supervisor {
         self.refresh(now);
         self.answer_readers();
         self.conclude();
-        std::mem::take(&mut self.effects)
+        let mut effects = std::mem::take(&mut self.effects);
+        effects.iter_mut().for_each(|effect| self.secrets.veil_effect(effect));
+        effects
     }
 
     /// When [`Self::decide`] has something to do even if nothing happens.
@@ -348,7 +354,8 @@ impl Supervisor {
             }
             unit.note_launch(now);
             let last_action = self.actions.last(&id).cloned();
-            let view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
+            let mut view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
+            self.secrets.veil_view(&mut view);
             if unit.view.as_deref() != Some(&view) {
                 unit.view = Some(Arc::new(view));
                 self.redraw = true;
@@ -399,6 +406,7 @@ impl Supervisor {
             },
             services: services.into(),
             basis: Arc::clone(&self.basis),
+            secrets: Arc::clone(&self.secrets),
             waiting: self.held.as_ref().map(|held| Arc::clone(&held.waiting)),
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
@@ -410,7 +418,7 @@ impl Supervisor {
         if self.troubles.is_empty() {
             return Arc::clone(&self.problems);
         }
-        let troubles = self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, trouble));
+        let troubles = self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, &*self.secrets.hide(trouble)));
         let mut problems: Vec<Problem> = self.problems.iter().cloned().chain(troubles).collect();
         problems.sort_by_key(|problem| problem.severity);
         problems.into()

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::health::Board;
 use super::meter::Meter;
 use crate::domain::diff::changed_names;
+use crate::domain::secrets::masked_words;
 use crate::domain::text;
 use crate::domain::{Exit, Moment, Outcome, Part, PortHolder, RunId, Spared, Spawn, Step};
 
@@ -62,7 +63,7 @@ impl Attempt {
 
     /// The next step in words: "before start: make all".
     pub fn words(&self) -> String {
-        let argv = self.step().map(|step| step.argv.join(" ")).unwrap_or_default();
+        let argv = self.step().map(|step| masked_words(&step.argv).join(" ")).unwrap_or_default();
         format!("before start: {}", text::plain_line(&argv, SHOWN))
     }
 }

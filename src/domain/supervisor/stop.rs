@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::phase::{CommandFact, Ending, Phase, Preparing, Sequel, StopCommand};
 use super::restart::{End, Next};
 use super::unit::{Orders, Unit};
+use crate::domain::secrets::masked_words;
 use crate::domain::{Effect, Exit, LastExit, Moment, Part, RunId, Signal, Spawn, SpawnOrder, StopTree};
 
 /// How long killing may take before it is tried again.
@@ -99,7 +100,7 @@ impl Unit {
             return "asked to end".to_owned();
         };
         let by = by.of_stop_command();
-        let text = format!("asked to end by its stop command: {}", argv.join(" "));
+        let text = format!("asked to end by its stop command: {}", masked_words(argv).join(" "));
         orders.effects.push(Effect::Spawn(SpawnOrder {
             id: self.service.id.clone(),
             run: by.clone(),

@@ -8,6 +8,7 @@ use sysinfo::{Process, ProcessRefreshKind, ProcessesToUpdate, System, UpdateKind
 use super::adopt::{Marker, age};
 use super::held::Held;
 use super::run::Run;
+use crate::domain::secrets::masked_words;
 use crate::domain::text::plain_line;
 use crate::domain::{EarlierRun, PortHolder, ProcessId, ServiceId};
 use crate::engine::{Clock, StateDir};
@@ -71,6 +72,7 @@ pub(super) fn holder(port: u16, dir: &StateDir, trees: &[Tree], clock: Clock) ->
 /// The command line of a process for people to read; its name where it has none.
 fn command_line(process: &Process) -> String {
     let words: Vec<_> = process.cmd().iter().map(|word| word.to_string_lossy()).collect();
-    let line = if words.is_empty() { process.name().to_string_lossy().into_owned() } else { words.join(" ") };
+    let line =
+        if words.is_empty() { process.name().to_string_lossy().into_owned() } else { masked_words(&words).join(" ") };
     plain_line(&line, LONGEST_COMMAND)
 }

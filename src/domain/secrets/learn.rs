@@ -1,0 +1,186 @@
+//! Learns what is secret from what the sources call so, and from what services are given.
+
+use std::sync::Arc;
+
+use super::forms::{self, is_secret_name};
+use super::{SHORTEST, Secrets};
+use crate::domain::catalog::{Content, Reading};
+use crate::domain::{Catalog, Check, Kind, Node, Service, Value};
+
+impl Secrets {
+    /// Learns what `reading` holds, whether or not it is taken into use. True if there is more to hide than before.
+    pub fn learn_sources(&mut self, reading: &Reading) -> bool {
+        let names = self.count();
+        let nodes = reading.files.iter().filter_map(|file| match &file.content {
+            Content::Parsed(node, _) => Some(Arc::clone(node)),
+            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
+        });
+        let nodes: Vec<_> = nodes.collect();
+        let old = std::mem::take(&mut self.seen.sources);
+        let is_new = |node: &&Arc<Node>| !old.iter().any(|old| Arc::ptr_eq(old, node));
+        nodes.iter().filter(is_new).for_each(|node| self.note_names(node));
+        let values = self.values.len();
+        let differs = self.count() != names;
+        nodes.iter().filter(|node| differs || is_new(node)).for_each(|node| self.note_values(node));
+        self.seen.sources = nodes;
+        let around = &reading.surroundings;
+        let files = around.env_files.values().flatten().flatten().chain(&around.dotenv);
+        let files = files.map(|(name, value, _)| (name, value));
+        files.chain(&around.environment).for_each(|(name, value)| self.note(name, value));
+        self.arrange(differs || self.values.len() != values)
+    }
+
+    /// Learns what the services of `catalog` are given, as far as they are not those `in_use`. True if there is more to hide
+    /// than before.
+    pub fn learn_services(&mut self, catalog: &Catalog, in_use: &Catalog) -> bool {
+        let all = self.seen.names != self.count();
+        if all {
+            self.seen.shared = Arc::default();
+        }
+        let known = |service: &Service| (service.id.as_str().to_lowercase(), service.display.name.to_lowercase());
+        let before = (self.values.len(), self.open.len());
+        for (id, service) in &catalog.services {
+            if all || !in_use.services.get(id).is_some_and(|old| Arc::ptr_eq(old, service)) {
+                self.open.extend(<[String; 2]>::from(known(service)));
+                self.note_service(service);
+            }
+        }
+        self.seen.names = self.count();
+        self.arrange(before != (self.values.len(), self.open.len()))
+    }
+
+    fn count(&self) -> usize {
+        self.names.len() + self.keys.len()
+    }
+
+    /// Works out what is hidden. What services are called is no secret, whoever uses it as one.
+    fn arrange(&mut self, differs: bool) -> bool {
+        if differs {
+            let is_open = |value: &&String| self.open.iter().any(|name| name.contains(&value.to_lowercase()));
+            self.hidden = self.values.iter().filter(|value| !is_open(value)).cloned().collect();
+        }
+        differs
+    }
+
+    /// Notes what `node`, at any depth, calls secret: `secrets`, and settings with `secret`.
+    fn note_names(&mut self, node: &Node) {
+        let text = |node: &Node| match &node.value {
+            Value::Text(text) => Some(text.trim_start_matches('-').to_owned()),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::List(_) | Value::Map(_) => None,
+        };
+        match &node.value {
+            Value::List(items) => items.iter().for_each(|item| self.note_names(item)),
+            Value::Map(entries) => {
+                if let Some(Value::List(names)) = node.get("secrets").map(|node| &node.value) {
+                    self.names.extend(names.iter().filter_map(text));
+                }
+                if is_secret_setting(node) {
+                    let of = |key| node.get(key).and_then(text);
+                    self.names.extend(["env_map", "env_export"].into_iter().filter_map(of));
+                    self.keys.extend(["key", "arg_map"].into_iter().filter_map(of));
+                }
+                entries.iter().for_each(|entry| self.note_names(&entry.node));
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    /// Notes what `node`, at any depth, holds under the names of secrets, and what secret settings are.
+    fn note_values(&mut self, node: &Node) {
+        if let Value::List(items) = &node.value {
+            items.iter().for_each(|item| self.note_values(item));
+        }
+        let is_setting = is_secret_setting(node);
+        for entry in node.entries() {
+            match &entry.node.value {
+                Value::Text(value) | Value::Number(value) => match &*entry.key {
+                    "default" | "value" if is_setting => self.note_declared(value),
+                    // The name of a setting.
+                    "key" => {}
+                    name => self.note(name, value),
+                },
+                Value::List(_) | Value::Map(_) => self.note_values(&entry.node),
+                Value::Null | Value::Bool(_) => {}
+            }
+        }
+    }
+
+    fn note_service(&mut self, service: &Service) {
+        let addresses = service.url.iter().chain(&service.docs_url);
+        addresses.for_each(|address| self.note_parts(address));
+        let commands = service.before_start.iter().map(|step| &step.argv);
+        let commands = commands.chain(service.actions.iter().map(|action| &action.argv)).chain(&service.stop.command);
+        commands.for_each(|argv| self.note_words(argv));
+        for probe in &service.probes {
+            match &probe.check {
+                Check::Http { url, .. } => self.note_parts(url),
+                Check::Exec { argv } => self.note_words(argv),
+                Check::Tcp { .. } | Check::Unix { .. } | Check::Log { .. } | Check::File { .. } => {}
+            }
+        }
+        match &service.kind {
+            Kind::Process(spawn) => {
+                self.note_words(&spawn.argv);
+                let own = spawn.env.iter().filter_map(|(name, value)| Some((name, value.as_ref()?)));
+                own.for_each(|(name, value)| self.note(name, value));
+                // Most services share one.
+                if !Arc::ptr_eq(&self.seen.shared, &spawn.shared_env) {
+                    spawn.shared_env.iter().for_each(|(name, value)| self.note(name, value));
+                    self.seen.shared = Arc::clone(&spawn.shared_env);
+                }
+            }
+            Kind::External | Kind::Detached | Kind::Settings => {}
+        }
+    }
+
+    fn note_words(&mut self, words: &[String]) {
+        let hidden = forms::hidden_in_words(words, &|name| self.is_declared(name) || is_secret_name(name));
+        for (word, ranges) in words.iter().zip(hidden) {
+            ranges.into_iter().for_each(|range| self.note_usual(&word[range]));
+        }
+    }
+
+    /// Notes what is secret in `value` by its form.
+    fn note_parts(&mut self, value: &str) {
+        let hidden = forms::hidden(value, forms::Kind::Prose, &is_secret_name);
+        hidden.into_iter().for_each(|range| self.note_usual(&value[range]));
+    }
+
+    fn note(&mut self, name: &str, value: &str) {
+        if self.is_declared(name) {
+            self.note_declared(value);
+        } else if is_secret_name(name) {
+            self.note_usual(value);
+        } else {
+            self.note_parts(value);
+        }
+    }
+
+    fn is_declared(&self, name: &str) -> bool {
+        self.names.contains(name) || self.keys.contains(name)
+    }
+
+    /// Notes what nobody has called secret; `KEY_TTL=3600` and `USE_TOKEN=false` give nothing away.
+    fn note_usual(&mut self, value: &str) {
+        let is_number = value.len() < 6 && value.bytes().all(|byte| byte.is_ascii_digit());
+        if value.len() > SHORTEST && !is_number && value != "false" {
+            self.note_declared(value);
+        }
+    }
+
+    /// Notes `value`, and each of its lines.
+    fn note_declared(&mut self, value: &str) {
+        let is_template = |part: &str| part.starts_with('{') && part.ends_with('}');
+        let parts = std::iter::once(value).chain(value.lines().map(str::trim));
+        let parts = parts.filter(|part| part.len() >= SHORTEST && !is_template(part) && *part != "true");
+        for part in parts {
+            if !self.values.contains(part) {
+                self.values.insert(part.to_owned());
+            }
+        }
+    }
+}
+
+fn is_secret_setting(node: &Node) -> bool {
+    node.get("secret").is_some_and(|secret| matches!(secret.value, Value::Bool(true)))
+}
