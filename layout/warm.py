@@ -12,6 +12,7 @@ Linux on x86-64 only; what it prints is good everywhere.
 
 import bisect
 import ctypes
+import itertools
 import json
 import os
 import re
@@ -21,16 +22,23 @@ import sys
 import tempfile
 import time
 
-# Modules of which all is taken: what changes there is most likely run by the agent, too, and need not be listed.
+# Modules of ours that may be taken as a whole: where most of one was run, what changes there is most likely run as well,
+# and need not be listed.
 OWN = {
     "agent": "domain engine app process state sources watch api observe power wire logs".split(),
     "tray": "tray notify".split(),
 }
 
+# Which part of a module (of its bytes) makes it one of which most was run.
+MOST = 0.6
+
 SERVICES = 100
 
-# What a listed group may contain beside what was run, for a shorter list: bytes, or a part of what was run.
-SLACK_BYTES, SLACK_PART = 400, 0.1
+# What names that begin alike may contain beside what was run, for a shorter list: bytes, or a part of what was run.
+SLACK_BYTES, SLACK_PART = 100, 0.03
+
+# How many characters names have in common at least that are listed by their beginning.
+SHORTEST = 12
 
 
 def main():
@@ -205,66 +213,64 @@ def follow(command, environment, addresses):
         libc.ptrace(cont, pid, None, passed)
 
 
-class Group:
-    """All functions whose names begin alike."""
-
-    def __init__(self):
-        self.parts, self.size, self.was_run = {}, 0, False
-
-
 def select(symbols, hits, modules):
-    """The patterns of names for what was run, and for all of our own modules."""
-    own = [f"10pilotlight{len(name)}{name}" for name in modules] + [f"pilotlight..{name}" for name in modules]
-    root, seen = Group(), set()
+    """The patterns of names for what was run, and for what is taken as a whole of our own modules."""
+    own = [f"*{pattern}*" for pattern in own_modules(symbols, hits, modules)]
+    taken = re.compile("|".join(re.escape(pattern.strip("*")) for pattern in own) or "(?!)")
+    named, seen = [], set()
     for address, size, name in symbols:
-        if any(pattern in name for pattern in own):
-            continue
-        path = [root]
-        for part in parts(name):
-            path.append(path[-1].parts.setdefault(part, Group()))
-        for group in path:
+        if not taken.search(name):
             # Equal functions share an address.
-            group.size += 0 if address in seen else size
-            group.was_run |= address in hits
-        seen.add(address)
-    return [f"*{pattern}*" for pattern in own] + list(dict.fromkeys(chosen(root, "", 0)))
+            named.append((open_name(name), 0 if address in seen else size, address in hits))
+            seen.add(address)
+    return own + list(dict.fromkeys(beginnings(sorted(named))))
 
 
-def parts(name):
-    """The parts of a mangled name; hashes and numbers that differ with each compiler and folder are left open."""
+def own_modules(symbols, hits, modules):
+    """What the names have in common of those of our modules of which most was run, each as far up as that is true."""
+    sizes = {}
+    for address, size, name in symbols:
+        if not (found := re.search("10pilotlight", name)):
+            continue
+        pattern, rest = found[0], name[found.end() :]
+        while (number := re.match(r"\d+", rest)) and rest[number.end() : number.end() + 1].islower():
+            end = number.end() + int(number[0])
+            pattern, rest = pattern + rest[:end], rest[end:]
+            run, whole = sizes.get(pattern, (0, 0))
+            sizes[pattern] = run + size * (address in hits), whole + size
+    wanted = [f"10pilotlight{len(name)}{name}" for name in modules]
+    found = []
+    for pattern, (run, whole) in sorted(sizes.items()):
+        is_wanted = any(pattern.startswith(it) for it in wanted)
+        if is_wanted and run >= MOST * whole and not any(pattern.startswith(it) for it in found):
+            found.append(pattern)
+    return found
+
+
+def open_name(name):
+    """The name, with a star for each part that differs with the compiler, the folder or the order of the code."""
     name = re.sub(r"(\.llvm)?\.\d+$", "*", name)
     if name.startswith("_R"):
-        return ["_R", re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name[2:])]
-    found, rest = [], name[3:] if name.startswith("_ZN") else ""
-    while number := re.match(r"\d+", rest):
-        end = number.end() + int(number[0])
-        part, rest = rest[:end], rest[end:]
-        if re.fullmatch("17h[0-9a-f]{16}", part):
-            return ["_ZN", *found, "17h*"]
-        found.append(part)
-    return [name]
+        # Crates by their hashes, references to earlier parts of the name, and the numbers of `impl` blocks.
+        name = re.sub(r"Cs[0-9A-Za-z]+_", "Cs*_", name)
+        return re.sub(r"(?<=[MX])s[0-9A-Za-z]*_|B[0-9A-Za-z]*_", "*", name)
+    return re.sub(r"17h[0-9a-f]{16}", "17h*", name)
 
 
-def listed(group):
-    """How many bytes it takes to list each function that was run."""
-    if not group.parts:
-        return group.size if group.was_run else 0
-    return sum(listed(part) for part in group.parts.values())
-
-
-def chosen(group, name, depth):
-    """The patterns for what was run."""
-    if not group.was_run:
+def beginnings(named):
+    """The shortest beginnings of names that hold what was run and little else. `named` is sorted."""
+    needed = sum(size for _, size, was_run in named if was_run)
+    if not needed:
         return
-    needed = listed(group)
-    extra = group.size - needed
-    if not group.parts:
-        yield name
-    elif depth >= 2 and len(group.parts) > 1 and extra <= max(SLACK_BYTES, SLACK_PART * needed):
-        yield f"{name}*"
+    extra = sum(size for _, size, _ in named) - needed
+    common = os.path.commonprefix([named[0][0], named[-1][0]])
+    if len(named) == 1 or common == named[-1][0]:
+        yield common
+    elif len(common) >= SHORTEST and extra <= max(SLACK_BYTES, SLACK_PART * needed):
+        yield f"{common}*"
     else:
-        for part, inner in sorted(group.parts.items()):
-            yield from chosen(inner, name + part, depth + 1)
+        for _, alike in itertools.groupby(named, key=lambda it: it[0][len(common) : len(common) + 1]):
+            yield from beginnings(list(alike))
 
 
 if __name__ == "__main__":
