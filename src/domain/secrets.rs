@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 pub use forms::is_secret_name;
 
+use super::catalog::Surroundings;
 use super::node::Node;
 
 /// What stands in place of a secret.
@@ -40,6 +41,7 @@ pub struct Secrets {
 #[derive(Clone, Default, PartialEq)]
 struct Seen {
     sources: Vec<Arc<Node>>,
+    surroundings: Arc<Surroundings>,
     shared: Arc<BTreeMap<String, String>>,
     /// How many names were known when all services were looked through.
     names: usize,

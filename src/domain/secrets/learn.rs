@@ -1,5 +1,6 @@
 //! Learns what is secret from what the sources call so, and from what services are given.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::forms::{self, is_secret_name};
@@ -17,16 +18,20 @@ impl Secrets {
         });
         let nodes: Vec<_> = nodes.collect();
         let old = std::mem::take(&mut self.seen.sources);
-        let is_new = |node: &&Arc<Node>| !old.iter().any(|old| Arc::ptr_eq(old, node));
+        let addresses: HashSet<_> = old.iter().map(Arc::as_ptr).collect();
+        let is_new = |node: &&Arc<Node>| !addresses.contains(&Arc::as_ptr(node));
         nodes.iter().filter(is_new).for_each(|node| self.note_names(node));
         let values = self.values.len();
         let differs = self.count() != names;
         nodes.iter().filter(|node| differs || is_new(node)).for_each(|node| self.note_values(node));
         self.seen.sources = nodes;
         let around = &reading.surroundings;
-        let files = around.env_files.values().flatten().flatten().chain(&around.dotenv);
-        let files = files.map(|(name, value, _)| (name, value));
-        files.chain(&around.environment).for_each(|(name, value)| self.note(name, value));
+        if differs || self.seen.surroundings != *around {
+            let files = around.env_files.values().flatten().flatten().chain(&around.dotenv);
+            let files = files.map(|(name, value, _)| (name, value));
+            files.chain(&around.environment).for_each(|(name, value)| self.note(name, value));
+            self.seen.surroundings = Arc::clone(around);
+        }
         self.arrange(differs || self.values.len() != values)
     }
 
