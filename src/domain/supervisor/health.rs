@@ -384,7 +384,7 @@ mod tests {
 
     #[test]
     fn of_several_probes_the_one_that_complains_is_named() {
-        let http = Check::Http { url: "http://me:pw@localhost/up".to_owned(), status: Vec::new(), body: None };
+        let http = Check::Http { url: "http://localhost/up".to_owned(), status: Vec::new(), body: None };
         let log = Check::Log { pattern: "ready".to_owned() };
         let probes = [probe(), Probe { check: http, ..probe() }, Probe { check: log, ..probe() }].map(Arc::new);
         let complaint_of = |index| {
@@ -394,7 +394,7 @@ mod tests {
             board.complaint().map(str::to_owned)
         };
         assert_eq!(complaint_of(0).as_deref(), Some("localhost:1: refused"));
-        assert_eq!(complaint_of(1).as_deref(), Some("http://me:***@localhost/up: refused"));
+        assert_eq!(complaint_of(1).as_deref(), Some("http://localhost/up: refused"));
         assert_eq!(complaint_of(2).as_deref(), Some("refused"), "a probe of the output says itself what it misses");
     }
 
