@@ -3,6 +3,7 @@
 mod actions;
 mod adoption;
 mod bad_input;
+mod blind;
 mod completions;
 mod crash_card;
 mod critical;
@@ -16,8 +17,12 @@ mod logs;
 mod pixsim7;
 mod plan;
 mod reload;
+mod saves;
+#[path = "../support/saving.rs"]
+mod saving;
 mod secrets;
 mod supervision;
 mod terminal;
+mod trees;
 mod watch;
 mod working_day;
