@@ -83,6 +83,8 @@ impl Stand {
 
 /// What is told to the thread that the tray is on.
 pub(super) enum Word {
+    /// The tray is to be opened; anew, if it is open.
+    Open,
     /// There may be something new to show.
     Renew,
     /// The menu is being opened.
@@ -110,15 +112,25 @@ pub fn serve(handle: Handle, desk: Desk, runtime: &tokio::runtime::Handle) {
 
     let mut stage = Stage::new(handle, places, opener, sampler);
     let mut shown: Option<Tray> = None;
+    let mut openings = 0;
     event_loop.run_return(|event, _, flow| {
         *flow = ControlFlow::Wait;
         // tidy: of what there is of events, these three concern a tray
         let word = match event {
-            Event::NewEvents(StartCause::Init) => {
+            Event::NewEvents(StartCause::Init) => Word::Open,
+            Event::UserEvent(word) => word,
+            Event::LoopDestroyed => Word::End,
+            _ => return,
+        };
+        let changed = match (word, &mut shown) {
+            (Word::Open, shown) => {
+                // The old one goes before the new one comes.
+                drop(shown.take());
                 stage.renew();
-                match Tray::open(stage.model(), &ground, &proxy) {
+                openings += 1;
+                match Tray::open(stage.model(), &ground, &proxy, openings) {
                     Ok(tray) => {
-                        shown = Some(tray);
+                        *shown = Some(tray);
                         is_there.store(true, Ordering::Relaxed);
                     }
                     Err(error) => {
@@ -126,33 +138,31 @@ pub fn serve(handle: Handle, desk: Desk, runtime: &tokio::runtime::Handle) {
                         *flow = ControlFlow::Exit;
                     }
                 }
-                return;
+                false
             }
-            Event::UserEvent(word) => word,
-            Event::LoopDestroyed => Word::End,
-            _ => return,
-        };
-        let Some(tray) = &mut shown else { return };
-        let changed = match word {
-            Word::Renew => stage.renew().is_some(),
-            Word::Opened => stage.sample().is_some(),
-            Word::Clicked(id) => {
+            (_, None) => false,
+            (Word::Renew, Some(_)) => stage.renew().is_some(),
+            (Word::Opened, Some(_)) => stage.sample().is_some(),
+            (Word::Clicked(id), Some(tray)) => {
                 if let Some(choice) = tray.menu.clicked(&id) {
                     stage.perform(&choice);
                 }
                 false
             }
-            Word::Lost(reason) => {
+            (Word::Lost(reason), Some(_)) => {
                 tracing::warn!("no tray until the agent is started again: {reason}");
                 *flow = ControlFlow::Exit;
                 false
             }
-            Word::End => {
+            (Word::End, Some(_)) => {
                 *flow = ControlFlow::Exit;
                 false
             }
         };
-        if changed && let Err(error) = tray.show(stage.model(), &proxy) {
+        if changed
+            && let Some(tray) = &mut shown
+            && let Err(error) = tray.show(stage.model(), &proxy)
+        {
             tracing::warn!("failed to change the tray: {error}");
         }
     });
@@ -204,11 +214,14 @@ struct Tray {
 }
 
 impl Tray {
-    fn open(model: &TrayModel, ground: &Ground, proxy: &EventLoopProxy<Word>) -> Result<Self, String> {
+    /// Opens it for the first time in this process, or for the second and so on, as `opening` says.
+    fn open(model: &TrayModel, ground: &Ground, proxy: &EventLoopProxy<Word>, opening: usize) -> Result<Self, String> {
         let in_words = |error: &dyn std::error::Error| error.to_string();
         let menu = ShownMenu::new(&model.menu).map_err(|error| in_words(&error))?;
         let tooltip = tooltip(model);
-        let mut builder = TrayIconBuilder::new().with_id(NAME).with_tooltip(&tooltip);
+        // What is left of the one before would be in the way of another of its name.
+        let name = if opening == 1 { NAME.to_owned() } else { format!("{NAME}-{opening}") };
+        let mut builder = TrayIconBuilder::new().with_id(name).with_tooltip(&tooltip);
         if let Some(icon) = picture(model.light) {
             builder = builder.with_icon(icon);
         }

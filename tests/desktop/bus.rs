@@ -27,7 +27,7 @@ const LISTENING: &str = "the bus listens";
 /// What a desktop offers, and a bare bus does not.
 const DESKTOP_SERVICES: [&str; 2] = ["org.kde.StatusNotifierWatcher", "org.freedesktop.Notifications"];
 /// No test takes longer, unless something hangs: generous, because nothing depends on it.
-const DEADLINE: Duration = Duration::from_secs(180);
+pub const DEADLINE: Duration = Duration::from_secs(180);
 
 /// What a test has: a bus that has not been started yet, and a folder that goes with the test.
 pub struct Desktop {
@@ -110,9 +110,10 @@ impl Bus {
         &self.address
     }
 
-    /// A connection to it.
+    /// A connection to it, whose calls fail where nobody answers.
     pub async fn connect(&self) -> zbus::Connection {
-        zbus::connection::Builder::address(self.address()).unwrap().build().await.unwrap()
+        let builder = zbus::connection::Builder::address(self.address()).unwrap();
+        builder.method_timeout(DEADLINE / 3).build().await.unwrap()
     }
 }
 

@@ -24,6 +24,8 @@ impl Display {
     fn start_with(arguments: &[&str]) -> Self {
         let mut server = Command::new("Xvfb");
         server.args(arguments).args(["-displayfd", "1", "-screen", "0", "640x480x24", "-nolisten", "tcp"]);
+        // Without this it begins anew when its last client goes, and the next one to come may be thrown out by that.
+        server.arg("-noreset");
         server.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut process = server.spawn().expect("Xvfb is installed (package xvfb)");
         let mut number = String::new();

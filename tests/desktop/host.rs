@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use pilotlight::domain::Light;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use zbus::fdo::RequestNameFlags;
 use zbus::message::Header;
 use zbus::object_server::SignalEmitter;
 use zbus::zvariant::{OwnedValue, Value};
 use zbus::{Connection, Proxy, interface};
 
-use super::bus::eventually;
+use super::bus::{DEADLINE, eventually};
 
 /// Whether it is the native shell that is tested.
 pub const GTK: bool = cfg!(feature = "gtk-tray");
@@ -30,8 +31,14 @@ type Address = (String, String);
 impl Host {
     /// Takes the watcher's name on the bus of `connection`, which must be of nothing else.
     pub async fn appear(connection: Connection) -> Self {
+        Self::forgetting(connection, 0).await
+    }
+
+    /// The same, but its list lacks the first `forgotten` items that register.
+    pub async fn forgetting(connection: Connection, forgotten: usize) -> Self {
         let (registered, items) = watch::channel(Vec::new());
-        connection.object_server().at("/StatusNotifierWatcher", Watcher { registered }).await.unwrap();
+        let watcher = Watcher { registered, forgotten };
+        connection.object_server().at("/StatusNotifierWatcher", watcher).await.unwrap();
         connection.request_name_with_flags(WATCHER, RequestNameFlags::ReplaceExisting.into()).await.unwrap();
         Self { connection, items }
     }
@@ -44,7 +51,8 @@ impl Host {
     /// The item that has registered last; waits until there were more than `count` registrations.
     pub async fn item_after(&self, count: usize) -> TrayItem {
         let mut items = self.items.clone();
-        let address = items.wait_for(|items| items.len() > count).await.unwrap().last().unwrap().clone();
+        let registered = timeout(DEADLINE / 3, items.wait_for(|items| items.len() > count)).await;
+        let address = registered.expect("an item registers").unwrap().last().unwrap().clone();
         TrayItem::of(&self.connection, address).await
     }
 
@@ -61,6 +69,7 @@ impl Host {
 
 struct Watcher {
     registered: watch::Sender<Vec<Address>>,
+    forgotten: usize,
 }
 
 #[interface(name = "org.kde.StatusNotifierWatcher")]
@@ -79,7 +88,7 @@ impl Watcher {
 
     #[zbus(property)]
     fn registered_status_notifier_items(&self) -> Vec<String> {
-        self.registered.borrow().iter().map(|(name, path)| format!("{name}{path}")).collect()
+        self.registered.borrow().iter().skip(self.forgotten).map(|(name, path)| format!("{name}{path}")).collect()
     }
 
     #[zbus(property)]

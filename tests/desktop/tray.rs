@@ -181,7 +181,9 @@ fn what_can_be_opened_goes_to_the_users_opener_and_costs_are_of_the_menus_openin
             let entry = if label == "Open services.d" { item.entry(label).await } else { details.find(label).unwrap() };
             item.click(entry.id).await.unwrap();
         }
-        let opened = opened.lock().unwrap().clone();
+        // Clicks are answered before they are seen to.
+        let all = async || Some(opened.lock().unwrap().clone()).filter(|opened| opened.len() == 3);
+        let opened = eventually("all to be opened", all).await;
         let path = |path: &str| Target::Path(path.into());
         let url = Target::Url("http://localhost:8000".to_owned());
         assert_eq!(opened, [path("/project/services.d"), path("/state/services/web/output.log"), url]);
@@ -369,5 +371,25 @@ fn the_tray_ends_with_the_engine_and_leaves_the_panel() {
         } else {
             item.leaves().await;
         }
+    });
+}
+
+#[test]
+#[cfg(feature = "gtk-tray")]
+fn an_icon_that_the_host_does_not_list_is_offered_again() {
+    on_a_desktop(async |desktop| {
+        let bus = desktop.start_bus();
+        let host = Host::forgetting(bus.connect().await, 1).await;
+        let engine = Engine::showing(with_light(Light::Gray));
+        engine.tray();
+        let first = host.item().await;
+        let second = host.item_after(1).await;
+        assert_ne!(first.item.path(), second.item.path());
+        engine.publish(with_light(Light::Red));
+        second.shows(Light::Red).await;
+        second.says("it is red").await;
+        let status: String = first.item.get_property("Status").await.unwrap();
+        assert_eq!(status, "Passive", "the library keeps it, but a panel hides it");
+        assert_eq!(host.registrations(), 2);
     });
 }

@@ -40,6 +40,10 @@ pub(super) const HIDING: Hiding = Hiding::Hidden;
 const WATCHER: &str = "org.kde.StatusNotifierWatcher";
 /// How long a bus may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a host and the library may take to know of each other.
+const REGISTRATION: Duration = Duration::from_secs(2);
+/// How often the icon is offered again to a host that does not list it.
+const OFFERS: usize = 5;
 /// The first pause after a display that should be there did not answer; doubled each time.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 /// The longest pause.
@@ -62,7 +66,7 @@ pub fn obstacle() -> Option<String> {
 /// What is held while the tray is shown.
 pub(super) struct Ground {
     /// GTK's own connection: held so that it stays the one that was told to survive the bus.
-    _shared: DBusConnection,
+    shared: DBusConnection,
     /// A connection of ours, which tells when the bus goes, and who shows the tray.
     bus: zbus::Connection,
     pictures: PathBuf,
@@ -93,16 +97,17 @@ impl Ground {
         gtk::glib::set_application_name("Pilotlight");
         // What an agent that was killed has left; GTK makes the folder.
         clear(&pictures);
-        Some(Self { _shared: shared, bus, pictures })
+        Some(Self { shared, bus, pictures })
     }
 
-    /// Tells when the bus has gone, and says when nobody shows the tray.
+    /// Tells when the bus has gone, and when the tray is to be opened anew; says when nobody shows it.
     pub fn watch(&self, runtime: &tokio::runtime::Handle, proxy: EventLoopProxy<Word>) {
         let bus = self.bus.clone();
+        let item = self.shared.unique_name().map(String::from).unwrap_or_default();
         runtime.spawn(async move {
             tokio::select! {
                 () = bus.closed() => {}
-                Err(error) = hosts(&bus) => {
+                Err(error) = hosts(&bus, &item, &proxy) => {
                     tracing::debug!("nobody tells whether there is a tray host: {error}");
                     bus.closed().await;
                 }
@@ -188,23 +193,62 @@ async fn arrive() -> zbus::Connection {
     }
 }
 
-/// Says each time when nobody shows the tray, and when somebody does again; only ends if that can't be told.
-async fn hosts(bus: &zbus::Connection) -> zbus::Result<()> {
+/// Says each time when nobody shows the tray, and when somebody does again; only ends if that can't be told. `item` is
+/// the name on the bus of what is to be shown.
+async fn hosts(bus: &zbus::Connection, item: &str, proxy: &EventLoopProxy<Word>) -> zbus::Result<()> {
     let daemon = DBusProxy::new(bus).await?;
     let mut changes = daemon.receive_name_owner_changed_with_args(&[(0, WATCHER)]).await?;
     let mut is_there = daemon.name_has_owner(WATCHER.try_into()?).await?;
     if !is_there {
         tracing::warn!("no tray host for now: there is none on the session bus");
     }
-    while let Some(change) = changes.next().await {
+    let mut is_sure = false;
+    loop {
+        let change = tokio::select! {
+            change = changes.next() => change,
+            () = offer(bus, item, proxy), if is_there && !is_sure => {
+                is_sure = true;
+                continue;
+            }
+        };
+        let Some(change) = change else { return Ok(()) };
         let was_there = std::mem::replace(&mut is_there, change.args()?.new_owner().is_some());
+        is_sure = false;
         match (was_there, is_there) {
             (true, false) => tracing::warn!("no tray host for now: it has gone"),
             (false, true) => tracing::info!("a tray host has appeared"),
             (true, true) | (false, false) => {}
         }
     }
-    Ok(())
+}
+
+/// Sees to it that the host that is there knows of `item`. The library forgets to tell it if it learns of the host before
+/// it has its own connection at hand, which happens now and then (0.5.92; it
+/// complains of a `g_dbus_proxy_new` without a connection); then only another icon helps.
+async fn offer(bus: &zbus::Connection, item: &str, proxy: &EventLoopProxy<Word>) {
+    for _ in 0..OFFERS {
+        sleep(REGISTRATION).await;
+        match timeout(PATIENCE, is_listed(bus, item)).await {
+            Ok(Ok(true)) => return,
+            Ok(Ok(false)) => {
+                tracing::debug!("the tray host does not know of the icon: it is offered again");
+                // A loop that has ended needs no telling.
+                let _ = proxy.send_event(Word::Open);
+            }
+            // A host that does not say what it shows shows it nonetheless.
+            Ok(Err(error)) => return tracing::debug!("the tray host does not list what it shows: {error}"),
+            Err(_) => return tracing::debug!("the tray host does not answer"),
+        }
+    }
+    tracing::warn!("the tray host does not list the icon");
+}
+
+/// Whether the host's list has something of `item`: its entries are the name of a connection and, mostly, a path.
+async fn is_listed(bus: &zbus::Connection, item: &str) -> zbus::Result<bool> {
+    let host = zbus::Proxy::new(bus, WATCHER, "/StatusNotifierWatcher", WATCHER).await?;
+    let entries: Vec<String> = host.get_property("RegisteredStatusNotifierItems").await?;
+    let is_of = |rest: &str| !rest.starts_with(|next: char| next.is_ascii_digit());
+    Ok(entries.iter().any(|entry| entry.strip_prefix(item).is_some_and(is_of)))
 }
 
 /// The connection that all of GTK in this process has in common, which would else end the process by a signal when its
