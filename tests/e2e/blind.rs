@@ -15,6 +15,8 @@ fn sleeper(argument: &str) -> String {
 /// An agent-to-be with three services.
 fn three() -> Desk {
     let desk = Desk::new();
+    // So that the project is found without its drop-ins as well.
+    desk.save("services.json", "{}");
     for name in ["a", "b", "c"] {
         desk.save(&format!("services.d/{name}.json"), &sleeper("1000"));
     }

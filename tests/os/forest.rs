@@ -257,7 +257,8 @@ fn who_has_left_session_and_parent_and_environment_is_still_of_its_run() {
     spawned(world, &order.run);
     let fugitive: i32 = world.wait_for_file(&order.run, "fugitive").trim().parse().unwrap();
     world.wait_until("it carries no marker", || {
-        fs::read(format!("/proc/{fugitive}/environ")).is_ok_and(|environment| environment.is_empty())
+let environment = fs::read(format!("/proc/{fugitive}/environ")).unwrap_or_default();
+        !String::from_utf8_lossy(&environment).contains("PILOTLIGHT") && comm(fugitive) == "sleep"
     });
     world.wait_until("only the two are left", || processes_in(&order.spawn.cwd).len() == 2);
     world.let_go(&order.run);
@@ -268,4 +269,8 @@ fn who_has_left_session_and_parent_and_environment_is_still_of_its_run() {
     world.kill(&order.run);
     crate::conformance::ended(world, &order.run);
     assert_eq!(world.living(&order.run), 0);
+}
+
+fn comm(pid: i32) -> String {
+    fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default().trim_end().to_owned()
 }

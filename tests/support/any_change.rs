@@ -35,6 +35,10 @@ impl Somebody {
             0..=6 => {
                 let path = self.source();
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
+                if !path.exists() {
+                    // A link that leads nowhere is not saved through.
+                    let _ = fs::remove_file(&path);
+                }
                 let (way, save) = WAYS[self.dice.below(WAYS.len())];
                 let is_environment = path.ends_with(".env");
                 save(&path, &if is_environment { format!("A={}\n", self.count) } else { self.text() });
