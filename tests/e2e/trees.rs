@@ -73,14 +73,14 @@ fn after_a_stop_nothing_of_a_wild_tree_lives_and_its_twin_and_strangers_do() {
     desk.ok(&["stop", "wild"]);
     assert_eq!(living_in(&places[0]), BTreeSet::new());
     assert_eq!([&places[1], &places[2]].map(|place| sleepers_in(place)), before);
+    let agent = desk.agent_pid();
+    desk.until("all the dead are collected", || zombies_of(agent).is_empty());
     desk.kill_agent();
     desk.start_agent();
     desk.until("the next agent has its twin", || desk.service("twin")["adopted"] == true);
     desk.ok(&["stop", "twin"]);
     assert_eq!(living_in(&places[1]), BTreeSet::new());
     assert_eq!(sleepers_in(&places[2]), before[1]);
-    let agent = desk.agent_pid();
-    desk.until("all the dead are collected", || zombies_of(agent).is_empty());
     desk.ok(&["shutdown"]);
     assert_eq!(desk.wait_agent(), Some(0));
     assert_eq!(sleepers_in(&places[2]), before[1]);

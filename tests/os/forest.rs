@@ -257,7 +257,7 @@ fn who_has_left_session_and_parent_and_environment_is_still_of_its_run() {
     spawned(world, &order.run);
     let fugitive: i32 = world.wait_for_file(&order.run, "fugitive").trim().parse().unwrap();
     world.wait_until("it carries no marker", || {
-let environment = fs::read(format!("/proc/{fugitive}/environ")).unwrap_or_default();
+        let environment = fs::read(format!("/proc/{fugitive}/environ")).unwrap_or_default();
         !String::from_utf8_lossy(&environment).contains("PILOTLIGHT") && comm(fugitive) == "sleep"
     });
     world.wait_until("only the two are left", || processes_in(&order.spawn.cwd).len() == 2);
