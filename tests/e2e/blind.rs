@@ -46,7 +46,7 @@ fn more_changes_than_the_system_keeps_in_mind_lose_nothing() {
     desk.start_agent();
     desk.until("all run", || desk.pids().len() == 3);
     let before = desk.pids();
-    desk.signal_agent("STOP");
+    stop(&desk);
     make_noise(&desk, "services.d");
     // Of these nobody is told by name any more.
     desk.save("services.d/a.json", &sleeper("2000"));
@@ -57,6 +57,18 @@ fn more_changes_than_the_system_keeps_in_mind_lose_nothing() {
     let events = desk.ok(&["events"]);
     assert!(events.contains("the system has lost track of changes"), "{events}");
     all_comes_and_goes_again(&desk);
+}
+
+/// Stops the agent, and waits until none of its threads goes on to listen.
+fn stop(desk: &Desk) {
+    desk.signal_agent("STOP");
+    let threads = format!("/proc/{}/task", desk.agent_pid());
+    desk.until("all of it has stopped", || {
+        fs::read_dir(&threads).expect("the agent is there").flatten().all(|thread| {
+            let stat = fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit(')').next().is_some_and(|rest| rest.trim_start().starts_with('T'))
+        })
+    });
 }
 
 /// Changes more in `folder` than the system keeps in mind, and nothing that matters.
@@ -85,7 +97,7 @@ fn a_watched_file_that_changes_among_too_many_others_restarts_its_service_and_no
     desk.start_agent();
     desk.until_light("green");
     let before = desk.pids();
-    desk.signal_agent("STOP");
+    stop(&desk);
     make_noise(&desk, "src");
     desk.write("src/a.sh", "exec sleep 2000\n");
     desk.signal_agent("CONT");

@@ -82,7 +82,8 @@ impl Somebody {
                 if fs::rename(&self.folder, &away).is_err() {
                     return "finds no folder to move away".to_owned();
                 }
-                fs::write(away.join("services.json"), self.text()).unwrap();
+                let (_, by_rename) = WAYS[0];
+                by_rename(&away.join("services.json"), &self.text());
                 fs::rename(&away, &self.folder).unwrap();
                 "moves the whole folder away, changes it, and moves it back".to_owned()
             }
