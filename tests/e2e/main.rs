@@ -1,11 +1,13 @@
 //! The program, driven as a user would: an empty home, real files, real processes; every wait is for a condition.
 
+mod absence;
 mod actions;
 mod adoption;
 mod bad_input;
 mod completions;
 mod crash_card;
 mod critical;
+mod damage;
 mod deaths;
 mod desk;
 mod example;
