@@ -89,7 +89,7 @@ fn damage(path: &Path, dice: &mut Dice) -> &'static str {
             "is of a later format"
         }
         4 if !path.is_symlink() => {
-            fs::set_permissions(path, fs::Permissions::from_mode(0)).expect("the desk is ours");
+            fs::set_permissions(path, fs::Permissions::from_mode(0o000)).expect("the desk is ours");
             "may not be read"
         }
         5 => {
