@@ -1,5 +1,6 @@
 //! The program, driven as a user would: an empty home, real files, real processes; every wait is for a condition.
 
+mod absence;
 mod actions;
 mod adoption;
 mod bad_input;
@@ -7,6 +8,7 @@ mod blind;
 mod completions;
 mod crash_card;
 mod critical;
+mod damage;
 mod deaths;
 mod desk;
 mod example;

@@ -47,6 +47,8 @@ pub struct World {
     strangers_passed: BTreeMap<u16, u32>,
     /// Runs that this agent has asked to end.
     ending: BTreeSet<RunId>,
+    /// After so many more orders the agent dies in the middle of its work, and for so long there is none.
+    pub dies_after: Option<(u32, Duration)>,
     tickets: u64,
     agents: u32,
     /// How often it was decided at this very moment.
@@ -88,6 +90,7 @@ impl World {
             watched: BTreeMap::new(),
             strangers_passed: BTreeMap::new(),
             ending: BTreeSet::new(),
+            dies_after: None,
             tickets: 0,
             agents: 0,
             steps_now: 0,
@@ -98,7 +101,16 @@ impl World {
 
     /// The agent dies without a word, and another one begins.
     pub fn kill_agent(&mut self) {
+        self.kill_agent_for(Duration::ZERO);
+    }
+
+    /// The agent dies without a word, and another one begins so much later.
+    pub fn kill_agent_for(&mut self, span: Duration) {
+        self.dies_after = None;
         self.machine.lose_agent();
+        self.machine.go_on(self.machine.now + span);
+        // Nobody has heard it.
+        while self.facts.try_recv().is_ok() {}
         // What the old one has asked of them the new one can't know.
         self.ending.clear();
         self.agents += 1;
@@ -107,12 +119,42 @@ impl World {
         self.begin();
     }
 
+    /// The machine sleeps for `span`; the agent is told, or finds out by itself.
+    pub fn sleep(&mut self, span: Duration, is_told: bool) {
+        self.machine.sleep(span);
+        if is_told {
+            self.tell(Event::Resumed);
+        } else {
+            self.decide();
+        }
+    }
+
+    /// The machine sleeps for `span`; the agent finds out by itself, and is told a moment later.
+    pub fn machine_wakes(&mut self, span: Duration) {
+        self.sleep(span, false);
+        self.pass(Duration::from_millis(20));
+        self.tell(Event::Resumed);
+    }
+
+    /// The file of the wishes can't be read by the next agent.
+    pub fn lose_wishes(&mut self) {
+        self.machine.lose_wishes();
+    }
+
+    /// The agent is stopped for `span` while the world goes on.
+    pub fn stop_agent(&mut self, span: Duration) {
+        self.machine.stop_agent(span);
+        self.listen();
+        self.decide();
+    }
+
     fn begin(&mut self) {
         let runs = self.machine.find_runs();
         let over = self.ends.values().filter(|end| runs.iter().all(|run| run.id != end.id));
         let ends = over.cloned().collect();
         let (intent, spared) = (self.intent.clone(), self.machine.find_spared());
-        let found = Event::Found { runs, ends, spared, intent };
+        let is_intent_lost = std::mem::take(&mut self.machine.is_intent_lost);
+        let found = Event::Found { runs, ends, spared, intent, is_intent_lost };
         self.supervisor.handle(self.machine.now, found);
         self.touch("begin");
     }
@@ -290,6 +332,14 @@ impl World {
 
     fn decide(&mut self) {
         for effect in self.supervisor.decide(self.machine.now) {
+            match &mut self.dies_after {
+                Some((0, span)) => {
+                    let span = *span;
+                    return self.kill_agent_for(span);
+                }
+                Some((orders, _)) => *orders -= 1,
+                None => {}
+            }
             self.carry_out(effect);
         }
         self.check_runs();
