@@ -25,6 +25,8 @@ use fakes::{Log, Machine};
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
 pub struct World {
     machine: Machine,
+    /// The runs of whose main processes' ends the agent has been told.
+    known_ends: BTreeSet<RunId>,
     facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
     pub answers: BTreeMap<u64, Answer>,
@@ -82,6 +84,7 @@ impl World {
             answers: BTreeMap::new(),
             named: BTreeSet::new(),
             exited: false,
+            known_ends: BTreeSet::new(),
             spawns: BTreeMap::new(),
             asides: Vec::new(),
             completed: BTreeMap::new(),
@@ -149,6 +152,8 @@ impl World {
     }
 
     fn begin(&mut self) {
+        let gone = self.children.iter().filter(|(_, child)| !child.main).map(|(run, _)| run.clone());
+        self.known_ends = gone.collect();
         let runs = self.machine.find_runs();
         let over = self.ends.values().filter(|end| runs.iter().all(|run| run.id != end.id));
         let ends = over.cloned().collect();
@@ -290,6 +295,7 @@ impl World {
         match event {
             Event::Exited { run, .. } if run.part() != Part::Main => false,
             Event::Exited { run, exit, .. } => {
+                self.known_ends.insert(run.clone());
                 let child = &self.machine.children[run];
                 let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
                 self.ends.insert(id.clone(), FoundEnd { id: id.clone(), spawn_hash, exit: exit.clone() });
@@ -451,8 +457,9 @@ impl World {
         let snapshot = self.snapshot();
         let Some(view) = snapshot.service(id.as_str()) else { return };
         for dependency in &view.service.depends_on {
-            let is_there =
-                |run: &RunId| run.part() == Part::Main && self.children[run].main && !self.ending.contains(run);
+            // Nobody can know what has not been told.
+            let has_ended = |run: &RunId| !self.children[run].main && self.known_ends.contains(run);
+            let is_there = |run: &RunId| run.part() == Part::Main && !has_ended(run) && !self.ending.contains(run);
             let child = self
                 .children
                 .iter()
