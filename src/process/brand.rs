@@ -15,6 +15,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use rustix::process::{Resource, getrlimit};
 
+use super::limit::Limit;
 use super::stat;
 
 /// The brand of one run.
@@ -44,33 +45,10 @@ impl Brand {
         (soft >> 61 == 1).then_some(Self(soft))
     }
 
-    /// The limit that brands who has it, to be set by a child before it becomes its program.
+    /// The limit that brands who has it. Where it can't be set (the agent's own hard limit is lower), the process is known
+    /// by the other signs.
     pub fn limit(self) -> Limit {
-        Limit { soft: self.0, hard: getrlimit(Resource::Locks).maximum.unwrap_or(u64::MAX) }
-    }
-}
-
-/// A limit as the kernel takes it (`struct rlimit64`).
-#[repr(C)]
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limit {
-    soft: u64,
-    /// `u64::MAX` says that there is none.
-    hard: u64,
-}
-
-impl Limit {
-    /// Sets it for the calling process; safe between fork and exec. Where that is not allowed (the agent's own hard limit is
-    /// lower), the process is known by the other signs.
-    #[allow(unsafe_code)]
-    pub fn set(&self) {
-        /// `RLIMIT_LOCKS`, on all processors.
-        const LOCKS: libc::c_long = 10;
-        let ourselves: libc::c_long = 0;
-        let unasked = std::ptr::null_mut::<Self>();
-        // SAFETY: the call reads the limit, which has the kernel's layout; with a null pointer it does not tell the one
-        // before.
-        unsafe { libc::syscall(libc::SYS_prlimit64, ourselves, LOCKS, std::ptr::from_ref(self), unasked) };
+        Limit::new(Resource::Locks, self.0, getrlimit(Resource::Locks).maximum)
     }
 }
 

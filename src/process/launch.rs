@@ -17,7 +17,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{Access, access};
 
-use super::brand::{Brand, Limit};
+use super::brand::Brand;
+use super::limit::Limit;
+use super::open_files;
 
 /// What is to run, and with what.
 #[derive(Debug)]
@@ -52,6 +54,7 @@ impl Launch<'_> {
             cwd: cwd.as_ptr(),
             output: self.output.as_raw_fd(),
             limit: self.brand.limit(),
+            files: open_files::given(),
             failed: AtomicBool::new(false),
         })
     }
@@ -83,6 +86,7 @@ struct Plan {
     cwd: *const c_char,
     output: c_int,
     limit: Limit,
+    files: Option<Limit>,
     /// Told by the child: it has not become the program.
     failed: AtomicBool,
 }
@@ -136,6 +140,9 @@ extern "C" fn become_program(plan: *mut c_void) -> c_int {
             libc::syscall(libc::SYS_rt_sigaction, signal, default.as_ptr(), nowhere, size_of::<u64>());
         }
         plan.limit.set();
+        if let Some(files) = &plan.files {
+            files.set();
+        }
         let done = libc::setsid() >= 0 && {
             let nothing = libc::open(c"/dev/null".as_ptr(), libc::O_RDONLY);
             let is_input = nothing >= 0 && libc::dup2(nothing, 0) == 0;

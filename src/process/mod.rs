@@ -36,7 +36,12 @@ mod heap;
 #[cfg(unix)]
 #[cfg_attr(target_os = "macos", path = "macos/launch.rs")]
 mod launch;
+#[cfg(target_os = "linux")]
+mod limit;
 mod marker;
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/open_files.rs")]
+mod open_files;
 #[cfg(unix)]
 mod os;
 #[cfg(unix)]

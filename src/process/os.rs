@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 
 use super::adopt::{self, Found};
 use super::end::{self, Pinned};
+use super::open_files;
 use super::reap;
 use super::record;
 use super::run::{Ground, Run};
@@ -43,6 +44,7 @@ impl OsProcesses {
     /// Fails where ends of processes cannot be waited for (Linux: no pidfds, before 5.3, or no `/proc`).
     pub fn new(inbox: Inbox, dir: StateDir, clock: Clock) -> io::Result<Self> {
         end::check_support()?;
+        open_files::take_all();
         let boot_id = stat::boot_id()?;
         let ground = Rc::new(Ground { inbox, dir, scanner: Rc::default(), runs: RefCell::default() });
         let mut tasks = JoinSet::new();

@@ -207,3 +207,18 @@ fn a_program_that_is_asked_has_the_services_variables_and_a_name_that_nobody_kno
     desk.until_service("bad", "health", "unhealthy");
     desk.until_service("nobody", "health", "unhealthy");
 }
+
+#[test]
+fn the_agent_has_all_open_files_that_it_may_have_and_its_services_those_that_it_was_given() {
+    let mut desk = Desk::new();
+    // More than the agent could follow with what it was given: it holds a file for each.
+    for at in 0..60 {
+        desk.save(&format!("services.d/s{at}.json"), &sleeper(json!({"auto_start": true})));
+    }
+    let told = desk.path("told");
+    let tells = format!("ulimit -Sn > {}; exec sleep 1000", told.display());
+    desk.save("services.d/tells.json", &sleeper(json!({"command": ["sh", "-c", tells], "auto_start": true})));
+    desk.start_agent_within(&["sh", "-c", "ulimit -Sn 50 && exec \"$@\"", "sh"]);
+    desk.until("all run", || desk.pids().len() == 61);
+    desk.until("the limit is told", || std::fs::read_to_string(&told).is_ok_and(|text| text == "50\n"));
+}
