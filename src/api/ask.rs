@@ -151,6 +151,10 @@ async fn known(ids: &[String], backstage: &Backstage) -> Result<Vec<ServiceId>, 
 
 /// The body of a request; an empty one is an empty object.
 pub fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Failure> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = if body.trim_ascii().is_empty() { b"{}" } else { body.trim_ascii_start() };
+    // A list would be taken for the values of an object without their names.
+    if !body.starts_with(b"{") {
+        return Err(bad_request("the body is not as expected: it must be a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| bad_request(format!("the body is not as expected: {error}")))
 }

@@ -26,7 +26,7 @@ struct Which {
     /// Not those before this.
     since: Option<Timestamp>,
     /// Of those that have happened, only so many of the latest.
-    last: Option<usize>,
+    last: Option<u32>,
     /// Whether to go on with those that are still to happen.
     #[serde(default)]
     follow: bool,
@@ -42,7 +42,7 @@ pub async fn events(State(backstage): State<Backstage>, uri: Uri) -> Result<Resp
         past.retain(|event| event.at >= since);
     }
     if let Some(last) = which.last {
-        past.drain(..past.len().saturating_sub(last));
+        past.drain(..past.len().saturating_sub(last as usize));
     }
     let past = lines(&past)?;
     let body =

@@ -12,6 +12,7 @@ impl IntoResponse for Failure {
         let status = match self.kind {
             FailureKind::BadRequest => StatusCode::BAD_REQUEST,
             FailureKind::NoSuchPath | FailureKind::NoSuchService | FailureKind::NoSuchGroup => StatusCode::NOT_FOUND,
+            FailureKind::NoSuchMethod => StatusCode::METHOD_NOT_ALLOWED,
             FailureKind::Refused | FailureKind::NotReached => StatusCode::CONFLICT,
             FailureKind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
         };

@@ -6,6 +6,7 @@
 
 mod ask;
 mod backstage;
+mod crowd;
 mod events;
 mod failure;
 mod known;

@@ -9,7 +9,7 @@ use axum::extract::State;
 
 use super::ask::parse;
 use super::backstage::Backstage;
-use super::failure::{bad_request, internal, refused};
+use super::failure::{internal, refused};
 use super::show::aside;
 use crate::domain::{self, Command, Refusal};
 use crate::wire::{Failure, Plan, Proposal};
@@ -19,7 +19,10 @@ pub async fn plan(State(backstage): State<Backstage>, body: Bytes) -> Result<Jso
     let Proposal { files } = parse(&body)?;
     let files: Vec<PathBuf> = files.into_iter().map(PathBuf::from).collect();
     if let Some(relative) = files.iter().find(|file| !file.is_absolute()) {
-        return Err(bad_request(format!("files must be absolute paths, not {}", relative.display())));
+        return Err(refused(Refusal::Impossible(format!(
+            "files must be absolute paths, not {:?}",
+            relative.display().to_string()
+        ))));
     }
     let propose = Arc::clone(&backstage.propose);
     let reading = aside(move || propose(&files)).await?.map_err(|problem| {

@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::backstage::Backstage;
+use super::crowd::Heard;
 use super::failure::bad_request;
 use super::{OPENAPI, ask, events, plan, show};
 use crate::wire::{Failure, FailureKind};
@@ -29,7 +30,7 @@ pub fn router(backstage: Backstage) -> Router {
         .fold(Router::new(), add)
         .fallback(async || Failure::new(FailureKind::NoSuchPath, "there is no such path").hint("see /openapi.json"))
         .method_not_allowed_fallback(async || {
-            Failure::new(FailureKind::NoSuchPath, "this path does not take this method").hint("see /openapi.json")
+            Failure::new(FailureKind::NoSuchMethod, "this path does not take this method").hint("see /openapi.json")
         })
         .layer(from_fn(whole_body))
         .with_state(backstage)
@@ -84,7 +85,12 @@ async fn openapi() -> impl IntoResponse {
 async fn whole_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
-        Ok(Ok(body)) => next.run(Request::from_parts(head, Body::from(body))).await,
+        Ok(Ok(body)) => {
+            if let Some(heard) = head.extensions.get::<Heard>() {
+                heard.set();
+            }
+            next.run(Request::from_parts(head, Body::from(body))).await
+        }
         Ok(Err(error)) => bad_request(format!("the body can't be taken: {error}")).into_response(),
         Err(_) => bad_request("the body took too long").into_response(),
     }

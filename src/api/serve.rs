@@ -4,23 +4,27 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::crowd::{Crowd, Heard, MAX_CONNECTIONS};
 use super::platform::{Listener, turn_away};
-
-/// How many clients are served at a time. More are told to come back.
-pub(super) const MAX_CONNECTIONS: usize = 128;
 
 /// How long the head of a request may take to arrive, from the connection or the end of the request before.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long answers that are under way may still take at the end.
 const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// From how many clients on each may ask once and has to come again: so nobody keeps a place that others could use.
+const CROWDED: usize = MAX_CONNECTIONS / 2;
 
 /// What a client that is one too many is told.
 const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
@@ -31,13 +35,16 @@ const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nc
 /// Gives the listener back: whoever waits for the agent to be gone sees its socket go when that is dropped.
 pub async fn serve(listener: Listener, router: Router, end: impl Future<Output = ()>) -> Listener {
     let mut connections = JoinSet::new();
+    let mut crowd = Crowd::default();
     let (ending, ended) = watch::channel(());
     let mut end = pin!(end);
     loop {
         tokio::select! {
             stream = listener.accept() => {
-                if connections.len() < MAX_CONNECTIONS {
-                    connections.spawn(converse(stream, router.clone(), ended.clone()));
+                if crowd.make_room().await {
+                    let (heard, is_crowded) = (Heard::default(), crowd.len() > CROWDED);
+                    let client = converse(stream, router.clone(), heard.clone(), is_crowded, ended.clone());
+                    crowd.add(connections.spawn(client), heard);
                 } else {
                     turn_away(stream, BUSY);
                 }
@@ -53,17 +60,25 @@ pub async fn serve(listener: Listener, router: Router, end: impl Future<Output =
     listener
 }
 
-/// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone.
+/// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone; only the first
+/// if it `asks_once`.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
+    heard: Heard,
+    asks_once: bool,
     mut ended: watch::Receiver<()>,
 ) {
-    let service = TowerToHyperService::new(router);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(heard.clone());
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
+        .keep_alive(!asks_once)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let done = tokio::select! {

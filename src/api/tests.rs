@@ -2,6 +2,7 @@
 
 mod document;
 mod events;
+mod hostile;
 mod socket;
 mod wishes;
 

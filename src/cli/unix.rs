@@ -32,9 +32,9 @@ pub async fn is_there(path: &Path) -> bool {
     UnixStream::connect(path).await.is_ok()
 }
 
-/// Whether `error` says that somebody listens, but not at this very moment: never, connections wait in line.
-pub fn is_busy(_error: &io::Error) -> bool {
-    false
+/// Whether `error` says that somebody listens, but not at this very moment: the line of those who wait is full.
+pub fn is_busy(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::WouldBlock
 }
 
 /// What tells a file apart from others that have had or will have its name, while it is there: its inode.

@@ -49,7 +49,7 @@ pub fn source(name: &Arc<str>, path: &Path, mut known: Option<Known>) -> Option<
     let stamp = Stamp::of(&metadata);
     let stamp = stamp.is_lasting(&file, now).then_some(stamp);
     let mut problems = Vec::new();
-    let content = match (judged(name, &file, &metadata, &mut problems), known.map(|known| known.content)) {
+    let content = match (judged((name, path), &file, &metadata, &mut problems), known.map(|known| known.content)) {
         (Ok(text), Some(Content::Parsed(node, before))) if *before == *text => Content::Parsed(node, before),
         (Ok(text), _) => parsed(name, text),
         (Err(content), _) => content,
@@ -60,9 +60,14 @@ pub fn source(name: &Arc<str>, path: &Path, mut known: Option<Known>) -> Option<
 }
 
 /// The text of a file that may be used, else what there is instead.
-fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<Problem>) -> Result<String, Content> {
+fn judged(
+    (name, path): (&Arc<str>, &Path),
+    file: &File,
+    metadata: &Metadata,
+    problems: &mut Vec<Problem>,
+) -> Result<String, Content> {
     let place = Place::whole(name);
-    match platform::trust(file, metadata) {
+    match trust(path, file, metadata) {
         Trust::Full => {}
         Trust::GroupMayWrite => {
             let note = Problem::note(&place, "the file's group may write to it");
@@ -74,6 +79,15 @@ fn judged(name: &Arc<str>, file: &File, metadata: &Metadata, problems: &mut Vec<
         Ok(text) if is_blank(&text) => Err(Content::Empty),
         Ok(text) => Ok(text),
         Err(problem) => Err(Content::Broken(problem)),
+    }
+}
+
+/// Whether what is in the file at `path` may be run in this user's name: by its own owner and mode, and by its folders'.
+fn trust(path: &Path, file: &File, metadata: &Metadata) -> Trust {
+    match (platform::trust(file, metadata), platform::trust_way(path)) {
+        (own, Trust::Full | Trust::GroupMayWrite) => own,
+        (own @ Trust::None { .. }, Trust::None { .. }) => own,
+        (Trust::Full | Trust::GroupMayWrite, way @ Trust::None { .. }) => way,
     }
 }
 
@@ -91,6 +105,10 @@ pub fn environment(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) ->
         Ok(opened) => opened?,
         Err(why) => return Some(Err(why)),
     };
+    // What it sets is as good as a command: think of PATH.
+    if let Trust::None { why, .. } = trust(path, &file, &metadata) {
+        return Some(Err(why));
+    }
     let read = bytes(&file, &metadata).and_then(|bytes| {
         decode(name, bytes).map_err(|problem| match problem.place {
             Some(place) if place.line > 0 => format!("{} in line {}", problem.message, place.line),

@@ -36,6 +36,11 @@ impl Stamp {
     }
 }
 
+/// Whether only those who may write the file at `path` can have put it there.
+pub fn trust_way(_path: &Path) -> Trust {
+    Trust::Full
+}
+
 /// Whether what `file` says may be run in this user's name.
 pub fn trust(_file: &File, _metadata: &Metadata) -> Trust {
     Trust::Full

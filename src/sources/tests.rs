@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, mpsc as channel};
 use std::time::Duration;
@@ -162,6 +162,62 @@ fn a_file_that_every_user_may_write_is_refused_and_one_of_the_group_is_noted() {
     assert_eq!(told(&reading)[2].1, "an object");
     let [note] = reading.problems.as_slice() else { panic!("one note: {:?}", reading.problems) };
     assert_eq!((note.severity, note.message.as_str()), (Severity::Note, "the file's group may write to it"));
+}
+
+#[test]
+fn what_every_user_could_have_put_there_is_refused_by_whatever_way() {
+    let folder = Folder::with(&[
+        ("up/project/services.json", r#"{"include": ["apps/*.json"], "services": {"a": {"command": ["x"]}}}"#),
+        ("up/project/services.d/b.json", "{}"),
+        ("up/project/apps/c.json", "{}"),
+        ("up/project/.env", "A=1"),
+        ("up/elsewhere/linked.json", "{}"),
+    ]);
+    symlink("../../elsewhere/linked.json", folder.path.join("up/project/services.d/d.json")).unwrap();
+    let config = Some(folder.path.join("up/project/services.json"));
+    let asked = Asked { config, working_directory: folder.path.clone(), user_folder: None };
+    let read = || {
+        let mut reader = Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched));
+        let reading = reader.read("a test".to_owned());
+        let refused = |content: &Content| matches!(content, Content::Refused(_));
+        let refused = reading.files.iter().filter(|file| refused(&file.content)).map(|file| file.name.to_string());
+        (refused.collect::<Vec<_>>(), reading.surroundings.dotenv.len())
+    };
+    assert_eq!(read(), (vec![], 1));
+    let all = ["services.json", "services.d/b.json", "services.d/d.json"];
+    for (open, refused, variables) in [
+        ("up/project/services.json", &all[..1], 1),
+        ("up/project/services.d/b.json", &all[1..2], 1),
+        ("up/project/apps/c.json", &["apps/c.json"], 1),
+        ("up/project/.env", &[], 0),
+        ("up/project/services.d", &all[1..], 1),
+        ("up/project/apps", &["apps/c.json"], 1),
+        ("up/elsewhere", &all[2..], 1),
+        ("up/elsewhere/linked.json", &all[2..], 1),
+        // What is not read includes nothing.
+        ("up/project", &all, 0),
+        ("up", &all, 0),
+    ] {
+        let before = fs::metadata(folder.path.join(open)).unwrap().mode();
+        folder.mode(open, before | 0o002);
+        assert_eq!(read(), (refused.iter().map(ToString::to_string).collect(), variables), "{open}");
+        let is_folder = folder.path.join(open).is_dir();
+        if is_folder {
+            // Where only owners may rename and remove, what is there is as safe as elsewhere.
+            folder.mode(open, before | 0o1002);
+            assert_eq!(read(), (vec![], 1), "{open}");
+        }
+        folder.mode(open, before);
+    }
+    folder.mode("up", 0o777);
+    let mut reader = Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched));
+    let reading = reader.read("a test".to_owned());
+    let Content::Refused(problem) = &reading.files[0].content else { panic!("it is refused") };
+    let up = folder.path.join("up");
+    assert_eq!(problem.message, format!("every user may write to the folder {} (mode 777)", up.display()));
+    assert!(problem.hint.as_deref().is_some_and(|hint| hint.contains("chmod o-w")));
+    let of_variables = reading.surroundings.problems.iter().map(|problem| problem.message.as_str());
+    assert_eq!(of_variables.collect::<Vec<_>>(), [problem.message.as_str()]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What only Unix knows of files: owners, modes, opening without waiting.
 
-use std::fs::{File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -31,6 +31,28 @@ pub fn trust(file: &File, metadata: &Metadata) -> Trust {
         Trust::GroupMayWrite | Trust::None { .. } if has_no_modes(file) => Trust::Full,
         judged @ (Trust::GroupMayWrite | Trust::None { .. }) => judged,
     }
+}
+
+/// Whether only those who may write the file at `path` can have put it there: who may write to a folder that leads to it
+/// could put another file of the user's in its place. By the name that it has and by where that leads, if it is a link.
+pub fn trust_way(path: &Path) -> Trust {
+    let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
+    let real = path.canonicalize().ok().and_then(|real| Some(real.parent()?.to_owned()));
+    let real = real.filter(|real| folder.as_ref() != Some(real));
+    let mut ways = folder.iter().chain(&real).flat_map(|folder| folder.ancestors());
+    ways.find_map(open_to_all).map_or(Trust::Full, |(folder, mode)| Trust::None {
+        why: format!("every user may write to the folder {} (mode {mode:03o})", folder.display()),
+        hint: "check what is in it, then run chmod o-w on the folder",
+    })
+}
+
+/// `folder` and its mode, if everybody may put something in the place of what is there.
+fn open_to_all(folder: &Path) -> Option<(&Path, u32)> {
+    /// Only the owner of what is there may rename or remove it, as in /tmp.
+    const STICKY: u32 = 0o1000;
+    let mode = fs::metadata(folder).ok()?.mode();
+    let is_open = mode & 0o002 != 0 && mode & STICKY == 0;
+    (is_open && !File::open(folder).is_ok_and(|folder| has_no_modes(&folder))).then_some((folder, mode & 0o7777))
 }
 
 /// What tells one state of a file from every later one: which file it is, its size, and when it was last changed in any

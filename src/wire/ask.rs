@@ -155,8 +155,10 @@ pub struct Failure {
 pub enum FailureKind {
     /// The request can't be understood.
     BadRequest,
-    /// There is no such path, or not with this method.
+    /// There is no such path.
     NoSuchPath,
+    /// The path does not take this method.
+    NoSuchMethod,
     /// There is no such service.
     NoSuchService,
     /// There is no such group.
@@ -205,11 +207,13 @@ impl From<domain::Goal> for Goal {
     }
 }
 
-/// Seconds of a request as a span; an error says what is wrong with them.
+/// Seconds of a request as a span; an error says what is wrong with them. More than a span holds is as long as it holds.
 pub(crate) fn span(seconds: Option<f64>) -> Result<Option<Duration>, String> {
-    let Some(seconds) = seconds else { return Ok(None) };
-    let span = Duration::try_from_secs_f64(seconds);
-    span.map(Some).map_err(|_| format!("timeout must be a number of seconds from 0, not {seconds}"))
+    match seconds {
+        None => Ok(None),
+        Some(seconds) if seconds >= 0.0 => Ok(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))),
+        Some(seconds) => Err(format!("timeout must be a number of seconds from 0, not {seconds}")),
+    }
 }
 
 fn yes() -> bool {

@@ -249,6 +249,9 @@ async fn a_request_that_makes_no_sense_is_400_and_reaches_no_engine() {
         ("/v1/start", r#"{"ids": ["api"], "tiemout": 1}"#),
         ("/v1/start", "not json"),
         ("/v1/start", "[[[[[[["),
+        ("/v1/start", r#"[["api"], false, null]"#),
+        ("/v1/shutdown", "[]"),
+        ("/v1/shutdown", "null"),
         ("/v1/enable", r#"{"ids": []}"#),
         ("/v1/wait", r#"{"ids": ["api"], "for": "ever"}"#),
     ] {
@@ -259,6 +262,10 @@ async fn a_request_that_makes_no_sense_is_400_and_reaches_no_engine() {
     let large = format!(r#"{{"ids": ["{}"]}}"#, "x".repeat(300_000));
     assert_eq!(world.post("/v1/start", &large).await.unwrap().0, 400);
     assert_eq!(world.get("/v1/status?idz=a").await.0, 400);
+    assert_eq!(world.get("/v1/events?last=4294967296").await.0, 400);
+    // Longer than any span is as long as one likes; a relative path can't be followed from here.
+    assert_eq!(world.post("/v1/wait", r#"{"ids": ["api"], "timeout": 1e300}"#).await.unwrap().0, 200);
+    assert_eq!(world.post("/v1/plan", r#"{"files": ["a.json"]}"#).await.unwrap().0, 409);
     assert!(world.commands.try_recv().is_err());
 }
 

@@ -16,7 +16,7 @@ use crate::wire::{Failure, FailureKind};
 pub const PROMPT: Duration = Duration::from_secs(30);
 
 /// How often an agent is tried that is just receiving another client.
-const TRIES: u32 = 100;
+const TRIES: u32 = 300;
 /// How long to wait before the next try.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -164,6 +164,7 @@ impl Failed {
             FailureKind::NoSuchService | FailureKind::NoSuchGroup => Exit::NoSuchService,
             FailureKind::BadRequest
             | FailureKind::NoSuchPath
+            | FailureKind::NoSuchMethod
             | FailureKind::Refused
             | FailureKind::NotReached
             | FailureKind::Internal => Exit::NotDone,
