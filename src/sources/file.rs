@@ -67,7 +67,7 @@ fn judged(
     problems: &mut Vec<Problem>,
 ) -> Result<String, Content> {
     let place = Place::whole(name);
-    match trust(path, file, metadata) {
+    match platform::trust(file, metadata) {
         Trust::Full => {}
         Trust::GroupMayWrite => {
             let note = Problem::note(&place, "the file's group may write to it");
@@ -75,19 +75,13 @@ fn judged(
         }
         Trust::None { why, hint } => return Err(Content::Refused(Problem::error(&place, why).hint(hint))),
     }
+    if let Some(open) = platform::open_way(path) {
+        problems.push(Problem::note(&place, open).hint("if that is not meant, run chmod o-w on the folder"));
+    }
     match bytes(file, metadata).map_err(|why| Problem::error(&place, why)).and_then(|bytes| decode(name, bytes)) {
         Ok(text) if is_blank(&text) => Err(Content::Empty),
         Ok(text) => Ok(text),
         Err(problem) => Err(Content::Broken(problem)),
-    }
-}
-
-/// Whether what is in the file at `path` may be run in this user's name: by its own owner and mode, and by its folders'.
-fn trust(path: &Path, file: &File, metadata: &Metadata) -> Trust {
-    match (platform::trust(file, metadata), platform::trust_way(path)) {
-        (own, Trust::Full | Trust::GroupMayWrite) => own,
-        (own @ Trust::None { .. }, Trust::None { .. }) => own,
-        (Trust::Full | Trust::GroupMayWrite, way @ Trust::None { .. }) => way,
     }
 }
 
@@ -106,7 +100,7 @@ pub fn environment(name: &Arc<str>, path: &Path, problems: &mut Vec<Problem>) ->
         Err(why) => return Some(Err(why)),
     };
     // What it sets is as good as a command: think of PATH.
-    if let Trust::None { why, .. } = trust(path, &file, &metadata) {
+    if let Trust::None { why, .. } = platform::trust(&file, &metadata) {
         return Some(Err(why));
     }
     let read = bytes(&file, &metadata).and_then(|bytes| {

@@ -1,6 +1,6 @@
 //! Real files in folders of their own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -165,7 +165,7 @@ fn a_file_that_every_user_may_write_is_refused_and_one_of_the_group_is_noted() {
 }
 
 #[test]
-fn what_every_user_could_have_put_there_is_refused_by_whatever_way() {
+fn what_every_user_may_write_to_is_refused_and_a_folder_of_that_kind_is_noted() {
     let folder = Folder::with(&[
         ("up/project/services.json", r#"{"include": ["apps/*.json"], "services": {"a": {"command": ["x"]}}}"#),
         ("up/project/services.d/b.json", "{}"),
@@ -178,46 +178,52 @@ fn what_every_user_could_have_put_there_is_refused_by_whatever_way() {
     let asked = Asked { config, working_directory: folder.path.clone(), user_folder: None };
     let read = || {
         let mut reader = Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched));
-        let reading = reader.read("a test".to_owned());
+        reader.read("a test".to_owned())
+    };
+    // What is refused, what is noted, and how many files of variables are in use.
+    let judged = || {
+        let reading = read();
         let refused = |content: &Content| matches!(content, Content::Refused(_));
         let refused = reading.files.iter().filter(|file| refused(&file.content)).map(|file| file.name.to_string());
-        (refused.collect::<Vec<_>>(), reading.surroundings.dotenv.len())
+        let noted = reading.problems.iter().filter_map(|note| Some(note.place.as_ref()?.file.to_string()));
+        (refused.collect::<Vec<_>>(), noted.collect::<Vec<_>>(), reading.surroundings.dotenv.len())
     };
-    assert_eq!(read(), (vec![], 1));
-    let all = ["services.json", "services.d/b.json", "services.d/d.json"];
-    for (open, refused, variables) in [
-        ("up/project/services.json", &all[..1], 1),
-        ("up/project/services.d/b.json", &all[1..2], 1),
-        ("up/project/apps/c.json", &["apps/c.json"], 1),
-        ("up/project/.env", &[], 0),
-        ("up/project/services.d", &all[1..], 1),
-        ("up/project/apps", &["apps/c.json"], 1),
-        ("up/elsewhere", &all[2..], 1),
-        ("up/elsewhere/linked.json", &all[2..], 1),
-        // What is not read includes nothing.
-        ("up/project", &all, 0),
-        ("up", &all, 0),
+    assert_eq!(judged(), (vec![], vec![], 1));
+    let everything = ["services.json", "services.d/b.json", "services.d/d.json", "apps/c.json"];
+    let [main, b, d, c] = everything;
+    for (open, refused, noted, variables) in [
+        ("up/project/services.json", &[main][..], &[][..], 1),
+        ("up/project/services.d/b.json", &[b], &[], 1),
+        ("up/project/apps/c.json", &[c], &[], 1),
+        ("up/elsewhere/linked.json", &[d], &[], 1),
+        ("up/project/.env", &[], &[], 0),
+        ("up/project/services.d", &[], &[b, d], 1),
+        ("up/project/apps", &[], &[c], 1),
+        ("up/elsewhere", &[], &[d], 1),
+        ("up", &[], &everything, 1),
     ] {
         let before = fs::metadata(folder.path.join(open)).unwrap().mode();
         folder.mode(open, before | 0o002);
-        assert_eq!(read(), (refused.iter().map(ToString::to_string).collect(), variables), "{open}");
-        let is_folder = folder.path.join(open).is_dir();
-        if is_folder {
+        let sorted = |names: &[&str]| names.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let (now_refused, now_noted, now_variables) = judged();
+        let set = |names: Vec<String>| names.into_iter().collect::<BTreeSet<_>>();
+        assert_eq!(
+            (set(now_refused), set(now_noted), now_variables),
+            (sorted(refused), sorted(noted), variables),
+            "{open}"
+        );
+        if folder.path.join(open).is_dir() {
             // Where only owners may rename and remove, what is there is as safe as elsewhere.
             folder.mode(open, before | 0o1002);
-            assert_eq!(read(), (vec![], 1), "{open}");
+            assert_eq!(judged(), (vec![], vec![], 1), "{open}");
         }
         folder.mode(open, before);
     }
     folder.mode("up", 0o777);
-    let mut reader = Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched));
-    let reading = reader.read("a test".to_owned());
-    let Content::Refused(problem) = &reading.files[0].content else { panic!("it is refused") };
+    let note = &read().problems[0];
     let up = folder.path.join("up");
-    assert_eq!(problem.message, format!("every user may write to the folder {} (mode 777)", up.display()));
-    assert!(problem.hint.as_deref().is_some_and(|hint| hint.contains("chmod o-w")));
-    let of_variables = reading.surroundings.problems.iter().map(|problem| problem.message.as_str());
-    assert_eq!(of_variables.collect::<Vec<_>>(), [problem.message.as_str()]);
+    assert_eq!(note.message, format!("every user may write to the folder {} (mode 777)", up.display()));
+    assert!(note.hint.as_deref().is_some_and(|hint| hint.contains("chmod o-w")));
 }
 
 #[test]

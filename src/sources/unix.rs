@@ -33,17 +33,15 @@ pub fn trust(file: &File, metadata: &Metadata) -> Trust {
     }
 }
 
-/// Whether only those who may write the file at `path` can have put it there: who may write to a folder that leads to it
-/// could put another file of the user's in its place. By the name that it has and by where that leads, if it is a link.
-pub fn trust_way(path: &Path) -> Trust {
+/// The folder on the way to `path` that every user may write to, in words, if there is one: who may do that could put another
+/// file of this user's in its place. By the name that it has and by where that leads, if it is a link.
+pub fn open_way(path: &Path) -> Option<String> {
     let folder = path.parent().and_then(|folder| folder.canonicalize().ok());
     let real = path.canonicalize().ok().and_then(|real| Some(real.parent()?.to_owned()));
     let real = real.filter(|real| folder.as_ref() != Some(real));
     let mut ways = folder.iter().chain(&real).flat_map(|folder| folder.ancestors());
-    ways.find_map(open_to_all).map_or(Trust::Full, |(folder, mode)| Trust::None {
-        why: format!("every user may write to the folder {} (mode {mode:03o})", folder.display()),
-        hint: "check what is in it, then run chmod o-w on the folder",
-    })
+    let (folder, mode) = ways.find_map(open_to_all)?;
+    Some(format!("every user may write to the folder {} (mode {mode:03o})", folder.display()))
 }
 
 /// `folder` and its mode, if everybody may put something in the place of what is there.
