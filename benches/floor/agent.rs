@@ -20,19 +20,45 @@ pub struct Agent {
 impl Agent {
     /// Starts an agent in `folder`, with the drop-ins that are there already, and waits until it answers.
     pub fn start(folder: &Path) -> Self {
+        let agent = Self::begin(folder);
+        agent.wait_until("the agent to answer", |_| true);
+        agent
+    }
+
+    /// Starts an agent in `folder`, and does not wait for it.
+    pub fn begin(folder: &Path) -> Self {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder.join("runtime")).unwrap();
         std::fs::create_dir_all(folder.join("services.d")).unwrap();
         std::fs::create_dir_all(folder.join("staging")).unwrap();
-        std::fs::write(folder.join("services.json"), "{}").unwrap();
+        let main = folder.join("services.json");
+        if !main.exists() {
+            std::fs::write(main, "{}").unwrap();
+        }
         let child = command(folder).args(["run", "--headless", "--quiet"]).stdout(Stdio::null()).spawn().unwrap();
-        let agent = Self { folder: folder.to_owned(), child };
-        agent.wait_until("the agent to answer", |_| true);
-        agent
+        Self { folder: folder.to_owned(), child }
     }
 
     /// The agent's pid.
     pub fn pid(&self) -> u32 {
         self.child.id()
+    }
+
+    /// The processor time that it has used so far, all its threads together.
+    pub fn processor_time(&self) -> Duration {
+        processor_time(&format!("/proc/{}/stat", self.pid()))
+    }
+
+    /// The processor time of the thread in which everything happens that does not block.
+    pub fn own_time(&self) -> Duration {
+        let pid = self.pid();
+        processor_time(&format!("/proc/{pid}/task/{pid}/stat"))
+    }
+
+    /// The socket of its control interface.
+    pub fn socket(&self) -> PathBuf {
+        let record = std::fs::read(self.folder.join("state/agent.json")).unwrap();
+        let record: Value = serde_json::from_slice(&record).unwrap();
+        record["control"].as_str().unwrap().into()
     }
 
     /// Writes the drop-in `name` elsewhere and moves it into place.
@@ -107,8 +133,17 @@ pub fn place(folder: &Path, name: &str, definition: &Value) {
     std::fs::rename(&staged, folder.join("services.d").join(format!("{name}.json"))).unwrap();
 }
 
+/// User and system time of a line of `/proc/PID/stat`, in hundredths of a second.
+fn processor_time(stat: &str) -> Duration {
+    let stat = std::fs::read_to_string(stat).unwrap();
+    let fields: Vec<_> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let ticks: u64 = fields[11..13].iter().map(|field| field.parse::<u64>().unwrap()).sum();
+    Duration::from_millis(10 * ticks)
+}
+
 fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pilotlight"));
+    let program = std::env::var_os("PILOTLIGHT_PROGRAM");
+    let mut command = Command::new(program.unwrap_or_else(|| env!("CARGO_BIN_EXE_pilotlight").into()));
     command
         .arg("--config")
         .arg(folder.join("services.json"))

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use rustix::fs::inotify::{self, CreateFlags, Reader, WatchFlags};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Programs started by hand; killed when dropped.
 #[derive(Default)]
@@ -14,7 +15,7 @@ pub struct Bare {
 
 impl Bare {
     /// Starts `program`, with its output going to a file as the agent does it.
-    pub fn spawn(&mut self, program: &[String; 3], log: &Path) {
+    pub fn spawn(&mut self, program: &[String], log: &Path) {
         let output = std::fs::File::options().append(true).create(true).open(log).unwrap();
         let child = Command::new(&program[0])
             .args(&program[1..])
@@ -27,10 +28,25 @@ impl Bare {
     }
 
     /// Waits for the child `pid` to end, and starts `program` in its place.
-    pub fn replace(&mut self, pid: i32, program: &[String; 3], log: &Path) {
+    pub fn replace(&mut self, pid: i32, program: &[String], log: &Path) {
         let index = self.children.iter().position(|child| i64::from(child.id()) == i64::from(pid)).unwrap();
         self.children.swap_remove(index).wait().unwrap();
         self.spawn(program, log);
+    }
+
+    /// Waits until all have ended by themselves.
+    pub fn wait(&mut self) {
+        for mut child in self.children.drain(..) {
+            child.wait().unwrap();
+        }
+    }
+
+    /// Asks all to end, and waits until they have.
+    pub fn stop(&mut self) {
+        for child in &self.children {
+            kill_process(Pid::from_child(child), Signal::TERM).unwrap();
+        }
+        self.wait();
     }
 }
 

@@ -13,6 +13,8 @@ use crate::agent::{Agent, place, service};
 use crate::bare::{Bare, on_files};
 use crate::reload::reload;
 use crate::reports::Reports;
+use crate::table::{heading, line, median, value};
+use crate::{catalog, fleet, probes, status, writing};
 
 /// How often each short thing is measured.
 const ROUNDS: usize = 20;
@@ -23,23 +25,35 @@ const MANY: usize = 200;
 /// How many services an idle agent has, and for how long it is watched.
 const IDLE: (usize, Duration) = (100, Duration::from_secs(30));
 
-/// How many times the floor is good enough.
-const AIM: f64 = 3.0;
-
 /// Measures everything that `is_asked` for by name, and prints one table.
 pub fn measure(is_asked: impl Fn(&str) -> bool) {
-    println!("{:<44} {:>10} {:>10} {:>7}   aim", "", "bare", "agent", "ratio");
+    heading();
     if is_asked("few") {
         let bare = in_new_folder(bare_drop_ins_and_crashes);
         let agent = in_new_folder(drop_ins_and_crashes);
-        line("drop-in to first instruction (median)", median(bare.0), median(agent.0));
-        line("crash to first instruction again (median)", median(bare.1), median(agent.1));
+        line("drop-in to first instruction (median)", median(bare.0), median(agent.0), 3.0);
+        line("crash to first instruction again (median)", median(bare.1), median(agent.1), 3.0);
     }
     if is_asked("many") {
         let bare = in_new_folder(bare_many);
         let agent = in_new_folder(many);
-        line(&format!("{MANY} started, to the last one's"), bare.0, agent.0);
-        line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1));
+        line(&format!("{MANY} started, to the last one's"), bare.0, agent.0, 2.5);
+        line(&format!("1 of {MANY} changed, to its first (median)"), median(bare.1), median(agent.1), 3.0);
+    }
+    if is_asked("fleet") {
+        fleet::measure();
+    }
+    if is_asked("probes") {
+        probes::measure();
+    }
+    if is_asked("writing") {
+        writing::measure();
+    }
+    if is_asked("status") {
+        status::measure();
+    }
+    if is_asked("catalog") {
+        catalog::measure();
     }
     if is_asked("reload") {
         reloads();
@@ -183,13 +197,9 @@ fn bare_many(folder: &Path) -> (Duration, Vec<Duration>) {
 
 /// What a change costs the domain, beside the number of services that it does not concern.
 fn reloads() {
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
     let least = median(reload(100));
     for count in [200, 1000, 10_000] {
-        let time = median(reload(count));
-        let ratio = ms(time) / ms(least);
-        let what = format!("1 of {count} changed, the domain; 100 are bare");
-        println!("{what:<44} {:>7.2} ms {:>7.2} ms {ratio:>6.1}×   2×", ms(least), ms(time));
+        line(&format!("1 of {count} changed, the domain; 100 are bare"), least, median(reload(count)), 2.0);
     }
 }
 
@@ -210,17 +220,13 @@ fn idle(folder: &Path) {
     std::thread::sleep(span);
     let woken = wake_ups(&before, &switches(agent.pid()));
     let memory = proportional_kib(agent.pid());
-    println!(
-        "{:<44} {:>10} {woken:>10} {:>7}   0",
-        format!("wake-ups in {} s idle, {count} services", span.as_secs()),
-        0,
-        ""
-    );
+    value(&format!("wake-ups in {} s idle, {count} services", span.as_secs()), &woken.to_string(), "0");
     let mib = f64::from(memory) / 1024.0;
-    println!("{:<44} {:>10} {mib:>6.1} MiB {:>7}   6 MiB", format!("proportional memory, {count} services"), "", "");
+    value(&format!("proportional memory, {count} services"), &format!("{mib:.1} MiB"), "6 MiB");
 }
 
-fn is_healthy(service: &Value) -> bool {
+/// Whether a service of `status` runs and works.
+pub fn is_healthy(service: &Value) -> bool {
     service["health"] == "healthy"
 }
 
@@ -254,18 +260,8 @@ fn number(text: &str, key: &str) -> u64 {
     line.split_whitespace().next().unwrap().parse().unwrap()
 }
 
-fn in_new_folder<T>(measure: impl FnOnce(&Path) -> T) -> T {
+/// Measures in a folder that goes with it.
+pub fn in_new_folder<T>(measure: impl FnOnce(&Path) -> T) -> T {
     let folder = tempfile::tempdir().unwrap();
     measure(folder.path())
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-fn line(what: &str, bare: Duration, agent: Duration) {
-    let ms = |time: Duration| time.as_secs_f64() * 1000.0;
-    let ratio = ms(agent) / ms(bare);
-    println!("{what:<44} {:>7.2} ms {:>7.2} ms {ratio:>6.1}×   {AIM}×", ms(bare), ms(agent));
 }

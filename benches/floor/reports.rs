@@ -48,6 +48,11 @@ impl Reports {
         Self { pipe, heard }
     }
 
+    /// The pipe, for programs that report by themselves.
+    pub fn pipe(&self) -> &Path {
+        &self.pipe
+    }
+
     /// The program that reports as `name`, and stays.
     pub fn program(&self, name: &str) -> [String; 3] {
         let script = format!("echo {name} $$ >'{}'; exec sleep 100000", self.pipe.display());
