@@ -25,6 +25,9 @@ mod wait;
 pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Sampling};
 pub use platform::Listener;
 pub use router::router;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use serve::converse;
 pub use serve::serve;
 
 /// The OpenAPI document of the interface.

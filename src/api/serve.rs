@@ -54,7 +54,7 @@ pub async fn serve(listener: Listener, router: Router, end: impl Future<Output =
 }
 
 /// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone.
-async fn converse(
+pub async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
     mut ended: watch::Receiver<()>,
