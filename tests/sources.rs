@@ -3,6 +3,11 @@
 // A test that fails may panic wherever it does.
 #![allow(clippy::unwrap_used)]
 
+#[path = "support/any_change.rs"]
+mod any_change;
+#[path = "support/saving.rs"]
+mod saving;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -12,7 +17,7 @@ use std::time::Duration;
 use pilotlight::domain::Event;
 use pilotlight::domain::catalog::{Content, Reading};
 use pilotlight::engine::ports::Sources;
-use pilotlight::sources::{Asked, DiskSources, Location, Reader};
+use pilotlight::sources::{Asked, DiskSources, Location, Reader, Unwatched};
 use pilotlight::watch::FolderWatch;
 use tokio::sync::mpsc;
 
@@ -20,19 +25,20 @@ struct Agent {
     sources: DiskSources,
     events: mpsc::UnboundedReceiver<Event>,
     causes: Vec<String>,
+    /// What was read last.
+    latest: Option<Reading>,
 }
 
 impl Agent {
     /// Starts, and reads for the first time.
     async fn start(folder: &Path) -> (Self, Reading) {
-        let config = Some(folder.join("services.json"));
-        let location = Location::find(&Asked { config, working_directory: folder.to_owned(), user_folder: None });
+        let location = location(folder);
         let (inbox, events) = mpsc::unbounded_channel();
         let watch = FolderWatch::start(&location.folder, inbox.clone());
         let reader = Reader::new(location, None, BTreeMap::new(), Box::new(watch));
         let mut sources = DiskSources::start(reader, inbox);
         sources.read("start".to_owned(), 1);
-        let mut agent = Self { sources, events, causes: Vec::new() };
+        let mut agent = Self { sources, events, causes: Vec::new(), latest: None };
         let reading = agent.until(|_| true).await;
         (agent, reading)
     }
@@ -41,18 +47,54 @@ impl Agent {
     async fn until(&mut self, wanted: impl Fn(&Reading) -> bool) -> Reading {
         loop {
             let event = tokio::time::timeout(Duration::from_secs(30), self.events.recv()).await;
-            match event.expect("in time") {
-                Some(Event::SourcesTouched { cause }) => self.sources.read(cause, self.causes.len() as u64 + 1),
-                Some(Event::SourcesRead(reading)) => {
-                    self.causes.push(reading.cause.clone());
-                    if wanted(&reading) {
-                        return reading;
-                    }
-                }
-                other => panic!("unexpected: {other:?}"),
+            let is_reading = self.take(event.expect("in time").unwrap());
+            if let Some(reading) = self.latest.as_ref().filter(|reading| is_reading && wanted(reading)) {
+                return reading.clone();
             }
         }
     }
+
+    /// Takes a fact as the engine does; true if something was read.
+    fn take(&mut self, event: Event) -> bool {
+        match event {
+            Event::SourcesTouched { cause } => {
+                self.sources.read(cause, self.causes.len() as u64 + 1);
+                false
+            }
+            Event::SourcesRead(reading) => {
+                self.causes.push(reading.cause.clone());
+                self.latest = Some(reading);
+                true
+            }
+            other => panic!("unexpected: {other:?}"),
+        }
+    }
+}
+
+fn location(folder: &Path) -> Location {
+    let config = Some(folder.join("services.json"));
+    Location::find(&Asked { config, working_directory: folder.to_owned(), user_folder: None })
+}
+
+/// All that a reading says of the disk.
+fn said(reading: &Reading) -> Vec<(String, String)> {
+    let files = reading.files.iter().map(|file| {
+        let content = match &file.content {
+            Content::Parsed(_, text) => format!("parsed: {text}"),
+            Content::Empty => "empty".to_owned(),
+            Content::Broken(problem) => format!("broken: {}", problem.message),
+            Content::Refused(problem) => format!("refused: {}", problem.message),
+        };
+        (file.name.to_string(), content)
+    });
+    let surroundings = format!("{:?}, {:?}", reading.unlisted, reading.surroundings.dotenv);
+    files.chain([("beside".to_owned(), surroundings)]).collect()
+}
+
+/// What somebody reads who has never read before.
+fn on_disk(folder: &Path) -> Vec<(String, String)> {
+    let mut reader = Reader::new(location(folder), None, BTreeMap::new(), Box::new(Unwatched));
+    said(&reader.read("asked to".to_owned()))
 }
 
 fn text_of<'a>(reading: &'a Reading, name: &str) -> Option<&'a str> {
@@ -247,4 +289,71 @@ async fn what_is_included_by_what_is_included_is_followed_as_well() {
     fs::create_dir_all(folder.join("later/on/still")).unwrap();
     fs::write(folder.join("later/on/still/two.json"), "[]").unwrap();
     agent.until(has("later/on/still/two.json", "[]")).await;
+}
+
+/// So many days of changes; more by `PILOTLIGHT_DAYS`.
+fn days() -> u64 {
+    std::env::var("PILOTLIGHT_DAYS").ok().and_then(|text| text.parse().ok()).unwrap_or(12)
+}
+
+#[tokio::test]
+async fn whatever_is_done_to_the_folder_what_was_read_last_is_what_is_on_disk_and_then_it_is_quiet() {
+    for day in 0..days() {
+        let (guard, folder) = folder();
+        let aside = guard.path().canonicalize().unwrap().join("aside");
+        fs::create_dir(&aside).unwrap();
+        let (mut agent, _) = Agent::start(&folder).await;
+        let mut somebody = any_change::Somebody::new(&folder, &aside, day);
+        for _ in 0..8 {
+            let done = somebody.acts(6);
+            let there = on_disk(&folder);
+            while said(agent.latest.as_ref().unwrap()) != there {
+                let event = tokio::time::timeout(Duration::from_secs(30), agent.events.recv()).await;
+                let Ok(Some(event)) = event else {
+                    panic!("day {day}: {:?} was read last, {there:?} is there, after {done:#?}", agent.latest);
+                };
+                agent.take(event);
+            }
+        }
+        // What was under way is read with the first of these; the others are all that there is to read.
+        fs::create_dir_all(&folder).unwrap();
+        let mut told = 0;
+        for round in 1..=4 {
+            let text = "[".repeat(round) + &"]".repeat(round);
+            fs::write(aside.join("prepared"), &text).unwrap();
+            fs::rename(aside.join("prepared"), folder.join("services.json")).unwrap();
+            agent.until(|reading| text_of(reading, "services.json") == Some(&text)).await;
+            if round == 2 {
+                told = agent.causes.len();
+            }
+        }
+        let causes = &agent.causes[told..];
+        assert!(causes.len() <= 3, "day {day}: {causes:?}");
+        assert!(causes.iter().all(|cause| cause == "services.json changed"), "day {day}: {causes:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_thousand_files_at_once_are_read_in_few_readings_and_so_is_their_going() {
+    let (guard, folder) = folder();
+    fs::create_dir_all(folder.join("services.d")).unwrap();
+    let (mut agent, _) = Agent::start(&folder).await;
+    let file = |number: usize| folder.join(format!("services.d/{number}.json"));
+    for number in 0..1000 {
+        fs::write(file(number), "{}").unwrap();
+    }
+    let all_are_whole = |reading: &Reading| {
+        reading.files.len() == 1000 && reading.files.iter().all(|file| matches!(file.content, Content::Parsed(..)))
+    };
+    agent.until(all_are_whole).await;
+    (0..1000).for_each(|number| fs::remove_file(file(number)).unwrap());
+    agent.until(|reading| reading.files.is_empty()).await;
+    // And as a whole, as a folder that comes from elsewhere.
+    let whole = guard.path().join("whole");
+    fs::create_dir(&whole).unwrap();
+    (0..1000).for_each(|number| fs::write(whole.join(format!("{number}.json")), "{}").unwrap());
+    fs::remove_dir(folder.join("services.d")).unwrap();
+    fs::rename(&whole, folder.join("services.d")).unwrap();
+    agent.until(all_are_whole).await;
+    assert!(agent.causes.len() < 200, "{} readings", agent.causes.len());
 }

@@ -45,7 +45,13 @@ impl World {
         let mut supervisor = Supervisor::new(RunIds::new("bench"));
         supervisor.handle(
             Moment::default(),
-            Event::Found { runs: Vec::new(), ends: Vec::new(), spared: Vec::new(), intent: Intent::new() },
+            Event::Found {
+                runs: Vec::new(),
+                ends: Vec::new(),
+                spared: Vec::new(),
+                intent: Intent::new(),
+                is_intent_lost: false,
+            },
         );
         let environment = std::env::vars().collect();
         let surroundings = Surroundings { root: PathBuf::from("/srv/project"), environment, ..Surroundings::default() };

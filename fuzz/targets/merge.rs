@@ -60,7 +60,13 @@ struct Agent {
 impl Agent {
     fn new() -> Self {
         let mut agent = Self { mind: Supervisor::new(RunIds::new("fuzz")), now: Duration::ZERO };
-        let found = Event::Found { runs: Vec::new(), ends: Vec::new(), spared: Vec::new(), intent: Intent::new() };
+        let found = Event::Found {
+            runs: Vec::new(),
+            ends: Vec::new(),
+            spared: Vec::new(),
+            intent: Intent::new(),
+            is_intent_lost: false,
+        };
         agent.mind.handle(agent.moment(), found);
         agent.decide();
         agent

@@ -134,7 +134,13 @@ async fn live(
 ) {
     let began = Instant::now();
     let now = || Moment::at(Duration::from_secs(1000) + began.elapsed());
-    let found = Event::Found { runs: Vec::new(), ends: Vec::new(), spared: Vec::new(), intent: Intent::new() };
+    let found = Event::Found {
+        runs: Vec::new(),
+        ends: Vec::new(),
+        spared: Vec::new(),
+        intent: Intent::new(),
+        is_intent_lost: false,
+    };
     let mut facts = VecDeque::from([found]);
     let mut waiting: Vec<oneshot::Sender<Answer>> = Vec::new();
     loop {

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
 use super::plan::proposals;
-use super::platform::uptime;
+use super::platform::{Requests, uptime};
 use super::project::{Project, in_full};
 use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
@@ -105,6 +105,8 @@ impl Agent<'_> {
     /// Puts all sides together, and lives until the domain orders the end. The tray, if any, is shown on `stand`.
     async fn live(self, stand: tray::Stand) -> Result<Exit, String> {
         let Self { project, dir, socket, face, is_quiet } = self;
+        // From here on no signal ends the agent without a word.
+        let requests = Requests::listen().map_err(|error| format!("failed to listen to signals: {error}"))?;
         let clock = Clock::start(uptime());
         let engine = Engine::new(clock, RunIds::new(&prefix()));
         let (inbox, handle) = (engine.inbox(), engine.handle());
@@ -115,7 +117,7 @@ impl Agent<'_> {
             .find_runs()
             .map_err(|error| format!("failed to look for services that an earlier agent has left: {error}"))?;
         let (ends, spared) = (processes.find_ends(&runs), processes.find_spared());
-        let (store, Kept { intent, remark }) = DiskStore::open(dir.clone(), clock);
+        let (store, Kept { intent, is_lost: is_intent_lost, remark }) = DiskStore::open(dir.clone(), clock);
         remark.iter().for_each(|remark| tracing::warn!("{remark}"));
         let store = ToldStore::new(store);
         let journal = Arc::new(store.journal(dir.clone()));
@@ -139,7 +141,7 @@ impl Agent<'_> {
         };
         power::tell_resumes(inbox.clone());
         for event in [
-            Event::Found { runs, ends, spared, intent },
+            Event::Found { runs, ends, spared, intent, is_intent_lost },
             Event::SourcesTouched { cause: "the agent has begun".to_owned() },
         ] {
             // The engine holds the other end.
@@ -153,8 +155,14 @@ impl Agent<'_> {
             control: socket.to_string_lossy().into_owned(),
             dashboard: None,
         };
-        let _agent_file =
-            AgentFile::publish(&dir, &record).map_err(|error| format!("failed to write agent.json: {error}"))?;
+        let _agent_file = match AgentFile::publish(&dir, &record) {
+            Ok(file) => Some(file),
+            Err(error) => {
+                // Services come first: the agent is found all the same by whoever knows its config.
+                tracing::warn!("agent.json could not be written: {error}");
+                None
+            }
+        };
         let has_tray = Arc::new(AtomicBool::new(face == Face::Tray));
         let facts = AgentFacts {
             pid: std::process::id(),
@@ -179,7 +187,7 @@ impl Agent<'_> {
         let serving = tokio::task::spawn_local(serve(handle.clone(), listener, api::router(backstage), end));
 
         let is_hasty = Rc::new(Cell::new(false));
-        let obeying = tokio::task::spawn_local(signals::obey(handle.clone(), Rc::clone(&is_hasty)));
+        let obeying = tokio::task::spawn_local(signals::obey(requests, handle.clone(), Rc::clone(&is_hasty)));
         greet(project, face);
         if face != Face::None {
             let pictures = socket.with_extension("pictures");

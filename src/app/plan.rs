@@ -32,8 +32,8 @@ pub(super) fn plan(project: &Project, global: &Global, plan: &Plan) -> Exit {
             .map_err(|error| format!("failed to look for services that an earlier agent has left: {error}"))?;
         // The supervisor is what an agent would be; it is asked once, and does nothing.
         let mut supervisor = Supervisor::new(RunIds::new("plan"));
-        let intent = state::peek_intent(&dir);
-        supervisor.handle(clock.now(), Event::Found { runs, ends, spared: Vec::new(), intent });
+        let (intent, is_intent_lost) = state::peek_intent(&dir);
+        supervisor.handle(clock.now(), Event::Found { runs, ends, spared: Vec::new(), intent, is_intent_lost });
         Ok::<Forecast, String>(supervisor.forecast(clock.now(), reading))
     })
 }

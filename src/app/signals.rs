@@ -1,7 +1,6 @@
 //! Signals become wishes.
 
 use std::cell::Cell;
-use std::io;
 use std::rc::Rc;
 
 use super::platform::Requests;
@@ -10,11 +9,7 @@ use crate::engine::Handle;
 
 /// Turns signals into wishes as long as it is polled: the first request to end ends everything in order, a second one at
 /// once (`is_hasty` becomes true); a hang-up leaves the services running.
-///
-/// # Errors
-/// If the system refuses to tell of signals.
-pub(super) async fn obey(handle: Handle, is_hasty: Rc<Cell<bool>>) -> io::Result<()> {
-    let mut requests = Requests::listen()?;
+pub(super) async fn obey(mut requests: Requests, handle: Handle, is_hasty: Rc<Cell<bool>>) {
     loop {
         let keeps = requests.next().await;
         let is_ending = handle.snapshot().shutting_down;

@@ -36,10 +36,10 @@ impl Requests {
     }
 }
 
-/// The machine's age, without its sleep: before that no process can have begun.
+/// The machine's age, with its sleep: before that no process can have begun.
 pub(super) fn uptime() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    Duration::new(time.tv_sec.try_into().unwrap_or(0), time.tv_nsec.try_into().unwrap_or(0))
+    // It is told in whole seconds. Unknown, it counts from now: what is older then seems to have just begun.
+    Duration::from_secs(sysinfo::System::uptime().map_or(0, |uptime| uptime + 1))
 }
 
 /// Nothing that this program would have to be started again for.

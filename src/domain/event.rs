@@ -24,6 +24,8 @@ pub enum Event {
         spared: Vec<(ServiceId, Vec<Spared>)>,
         /// What the user has switched on or off.
         intent: Intent,
+        /// Whether there was more of that, which could not be read.
+        is_intent_lost: bool,
     },
     /// Something that the catalog is made of may have changed.
     SourcesTouched {

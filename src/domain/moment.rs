@@ -4,7 +4,7 @@ use std::fmt;
 use std::ops::{Add, Sub};
 use std::time::Duration;
 
-/// A point on a monotonic clock that stands still while the machine sleeps.
+/// A point on a monotonic clock that goes on while the machine sleeps, where the system has one.
 ///
 /// Its zero lies before every run that the agent can meet (the engine uses the machine's boot), so that the start of an
 /// adopted run can be told as well. It is neither an `Instant` nor a `SystemTime`: a simulation makes them up.

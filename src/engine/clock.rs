@@ -2,24 +2,29 @@
 
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg_attr(target_os = "linux", path = "clock/linux.rs")]
+#[cfg_attr(not(target_os = "linux"), path = "clock/other.rs")]
+mod platform;
+
+use self::platform::Reading;
 use crate::domain::Moment;
 
 /// Reads the time as the domain knows it, and tells the calendar's time of a moment.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
-    origin: Instant,
+    origin: Reading,
     at_origin: Moment,
 }
 
 impl Clock {
     /// A clock whose zero lies `uptime` (the age of the machine's boot) before now, and so before every process.
     pub fn start(uptime: Duration) -> Self {
-        Self { origin: Instant::now(), at_origin: Moment::at(uptime) }
+        Self { origin: Reading::now(), at_origin: Moment::at(uptime) }
     }
 
     /// Now.
     pub fn now(&self) -> Moment {
-        self.at_origin + self.origin.elapsed()
+        self.at_origin + Reading::now().since(self.origin)
     }
 
     /// The calendar's time at `moment`, by what the calendar says now.
@@ -39,9 +44,10 @@ impl Clock {
         Duration::new(seconds + u64::from(time.second().unsigned_abs()), time.subsec_nanosecond().unsigned_abs())
     }
 
-    /// When `moment` will be (or was), for sleeping until then.
+    /// When `moment` will be, for waiting until then; now if it has passed. Timers stand still while the machine sleeps:
+    /// who waits over a sleep has to ask again.
     pub fn instant(&self, moment: Moment) -> Instant {
-        if moment >= self.at_origin { self.origin + moment.since(self.at_origin) } else { self.origin }
+        Instant::now() + moment.since(self.now())
     }
 }
 

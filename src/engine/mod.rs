@@ -8,9 +8,11 @@ mod layout;
 mod log_place;
 pub mod ports;
 mod run;
+mod seal;
 
 pub use clock::Clock;
 pub use handle::{Handle, Request};
 pub use layout::StateDir;
 pub use log_place::{LogPlace, LogRecord, LogStep};
 pub use run::{Engine, Ports};
+pub use seal::seal;

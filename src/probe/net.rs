@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
@@ -77,8 +78,19 @@ impl Probes for NetProbes {
     }
 }
 
+/// A failure that is noticed so long after its time was over says nothing of the service: the agent itself was stopped.
+pub(super) const LATE: Duration = Duration::from_secs(2);
+
 impl Shared {
     async fn ask(&self, order: &ProbeOrder) -> Outcome {
+        match self.ask_once(order).await {
+            (Outcome::Fail(_), true) => self.ask_once(order).await.0,
+            (outcome, _) => outcome,
+        }
+    }
+
+    /// The answer, and whether it comes so late that nobody can have waited for it.
+    async fn ask_once(&self, order: &ProbeOrder) -> (Outcome, bool) {
         let patience = order.probe.timeout;
         let turns = match &order.probe.check {
             Check::Http { .. } | Check::Tcp { .. } | Check::Unix { .. } | Check::Log { .. } | Check::File { .. } => {
@@ -88,9 +100,10 @@ impl Shared {
         };
         let turn = match Arc::clone(turns).acquire_owned().await {
             Ok(turn) => turn,
-            Err(closed) => return Outcome::Fail(closed.to_string()),
+            Err(closed) => return (Outcome::Fail(closed.to_string()), false),
         };
-        match &order.probe.check {
+        let asked = Instant::now();
+        let outcome = match &order.probe.check {
             Check::Http { url, status, body } => {
                 let asked = http::target(url).and_then(|url| Ok((self.client()?, url)));
                 match asked {
@@ -116,7 +129,8 @@ impl Shared {
                 None => Outcome::Fail("the file system has still not answered".to_owned()),
             },
             Check::Exec { argv } => Box::pin(exec::probe(argv, order.spawn.as_deref(), patience, turn)).await,
-        }
+        };
+        (outcome, asked.elapsed() > patience.saturating_add(LATE))
     }
 
     /// How far the probe of `order` has read; `None` if an earlier look, given up for its slowness, is not over yet.

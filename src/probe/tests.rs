@@ -180,6 +180,35 @@ async fn a_silent_server_fails_when_the_patience_ends() {
 }
 
 #[tokio::test]
+async fn a_failure_that_comes_of_our_own_absence_is_no_answer() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (awake, wakes) = std::sync::mpsc::channel::<()>();
+    thread::spawn(move || {
+        wakes.recv().unwrap();
+        for connection in listener.incoming() {
+            let mut connection = connection.unwrap();
+            request(&mut connection);
+            // Whoever has asked first has gone.
+            let _ = connection.write_all(OK);
+        }
+    });
+    let mut bench = Bench::new();
+    let patience = Duration::from_millis(500);
+    bench.order(0, http(url), patience, None);
+    for _ in 0..10 {
+        tokio::task::yield_now().await;
+    }
+    // All that this program does happens on this thread.
+    thread::sleep(patience + super::net::LATE + Duration::from_millis(100));
+    for _ in 0..100 {
+        tokio::task::yield_now().await;
+    }
+    awake.send(()).unwrap();
+    assert_eq!(bench.answer().await, (0, Outcome::Pass));
+}
+
+#[tokio::test]
 async fn a_redirect_is_an_answer_and_not_followed() {
     let (port, serving) =
         server("127.0.0.1:0", &[b"HTTP/1.1 301 Moved\r\nlocation: http://example.com/\r\ncontent-length: 0\r\n\r\n"]);

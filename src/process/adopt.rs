@@ -5,11 +5,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
+use super::brand::Brand;
 use super::marker::is_run_id;
 use super::record::{self, RunRecord};
 use super::spared;
 use super::stat::{self, Identity};
-use super::tree::{Process, Scan};
+use super::tree::{Marker, Process, Scan};
 use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId, Spared};
 use crate::engine::{Clock, StateDir};
 
@@ -35,8 +36,8 @@ pub(super) fn records(dir: &StateDir, services: &[ServiceId], boot_id: &str) -> 
     services.iter().filter_map(record).collect()
 }
 
-/// The runs that live: those whose recorded main process does, and those of whom a process carries the marker of
-/// `dir`. A service may have several. What was left by the runs `spared` is nobody's.
+/// The runs that live: those whose recorded main process does, those of whom a process carries the marker of
+/// `dir`, and those recorded ones of whom a process carries the brand. A service may have several. What was left by the runs `spared` is nobody's.
 pub(super) fn find(
     dir: &StateDir,
     records: &BTreeMap<ServiceId, RunRecord>,
@@ -74,6 +75,19 @@ pub(super) fn find(
             found.push(one);
         }
     }
+    // Of a run whose record is there, all that lives may have begun anew with another environment.
+    for (service, record) in records {
+        let is_found = found.iter().any(|found| found.run.as_str() == record.run);
+        if !is_found && !spared.contains(&record.run) && !record.stranger && has_brand(dir, scan, &record.run) {
+            found.push(Found {
+                service: service.clone(),
+                run: RunId::new(&record.run),
+                main: None,
+                since: record.start_time,
+                record: Some(record.clone()),
+            });
+        }
+    }
     found
 }
 
@@ -97,11 +111,16 @@ pub fn peek(dir: &StateDir, clock: Clock) -> io::Result<(Vec<FoundRun>, Vec<Foun
     Ok((runs, ends))
 }
 
-/// Whether a process lives that carries the marker of `dir` and `run`.
+/// Whether a process lives that carries the marker or the brand of `dir` and `run`.
 pub(super) fn has_marker(dir: &StateDir, scan: &Scan, run: &str) -> bool {
-    scan.others()
-        .filter_map(|process| process.marker.as_ref())
-        .any(|marker| marker.run.as_str() == run && marker.is_of(dir.root().as_os_str()))
+    let is_of_it = |marker: &Marker| marker.run.as_str() == run && marker.is_of(dir.root().as_os_str());
+    scan.others().any(|process| process.marker.as_ref().is_some_and(is_of_it)) || has_brand(dir, scan, run)
+}
+
+/// Whether a process lives that carries nothing but the brand of `dir` and `run`.
+fn has_brand(dir: &StateDir, scan: &Scan, run: &str) -> bool {
+    let brand = Some(Brand::of(dir.root().as_os_str(), run));
+    scan.others().any(|process| process.stat.identity.pid > 1 && process.brand == brand)
 }
 
 /// The living processes that carry the marker of `dir` and one of these `runs`, by their services.

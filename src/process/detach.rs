@@ -3,11 +3,15 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Gives the child a session of its own, and nothing of what we have changed or been handed.
+use super::brand::Brand;
+
+/// Gives the child a session and a brand of its own, and nothing of what we have changed or been handed.
 #[allow(unsafe_code)]
-pub(super) fn detach(command: &mut Command) {
-    let in_child = || {
+pub(super) fn detach(command: &mut Command, brand: Brand) {
+    let limit = brand.limit();
+    let in_child = move || {
         rustix::process::setsid()?;
+        limit.set();
         // SAFETY: between fork and exec in a process that may have had other threads; every call here is on the list
         // of those that are safe in a signal handler, takes plain numbers or what is on the stack, and allocates nothing. An all-zero action, whatever its
         // layout, says "default"; the array is longer than any.

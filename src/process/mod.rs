@@ -6,7 +6,8 @@
 //! was found instead of spawned (`adopt`) goes the same way from there.
 //!
 //! What proves that a process belongs to a run: it is the process of the record (pid, start time and boot), it
-//! carries the run's marker in its environment, it is in the session of one that is proven, or it descends from one.
+//! carries the run's marker in its environment or its brand (`brand`), it is in the session of one that is proven, or it
+//! descends from one.
 //! Nothing else is ever signalled, but a stranger that the user has named and said yes to (`stranger`), with what is
 //! known to descend from it. What a stop has left running (`spared`) is no longer of any run, although it goes on to
 //! carry the marker. No signal goes to a bare number: a pidfd whose start time was checked names each
@@ -20,6 +21,9 @@
 mod action;
 #[cfg(unix)]
 mod adopt;
+#[cfg(unix)]
+#[cfg_attr(target_os = "macos", path = "macos/brand.rs")]
+mod brand;
 #[cfg(unix)]
 #[cfg_attr(target_os = "macos", path = "macos/detach.rs")]
 mod detach;

@@ -16,7 +16,7 @@ use super::spared;
 use super::stat;
 use super::tree::Scan;
 use super::worker::{Order, Worker};
-use crate::domain::{FoundEnd, FoundRun, Part, RunId, ServiceId, Signal, Spared, SpawnOrder, StopTree, TakeOrder};
+use crate::domain::{FoundEnd, FoundRun, RunId, ServiceId, Signal, Spared, SpawnOrder, StopTree, TakeOrder};
 use crate::engine::ports::{Inbox, Processes};
 use crate::engine::{Clock, StateDir};
 
@@ -68,14 +68,7 @@ impl OsProcesses {
         for found in found {
             runs.push(self.adopt(found)?);
         }
-        for service in services {
-            let is_main = |run: &FoundRun| run.run.part() == Part::Main && run.pid.is_some();
-            if !runs.iter().any(|run| run.id == service && is_main(run))
-                && let Err(error) = record::remove_pid(&self.ground.dir, &service)
-            {
-                tracing::warn!("stale pid of {service} could not be removed: {error}");
-            }
-        }
+        record::tell_pids(&self.ground.dir, services, &runs);
         Ok(runs)
     }
 
@@ -105,12 +98,6 @@ impl OsProcesses {
         let Found { service, run, main, since, mut record } = found;
         let held = main.map(Pinned::open).transpose()?.flatten();
         let pid = held.as_ref().map(|held| held.identity().pid);
-        if let Some(pid) = pid
-            && run.part() == Part::Main
-            && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
-        {
-            tracing::warn!("pid of {service} could not be written: {error}");
-        }
         let found = FoundRun {
             id: service.clone(),
             run: run.clone(),

@@ -3,7 +3,7 @@
 //! Written to a temporary file and renamed, not synced: the boot id voids a record after a power loss anyway. After
 //! the end of a run its record stays, with how it ended, until the next run of the service takes its place.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
@@ -11,8 +11,8 @@ use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Exit, FoundEnd, FoundRun, ServiceId};
-use crate::engine::StateDir;
+use crate::domain::{Exit, FoundEnd, FoundRun, Part, ServiceId};
+use crate::engine::{StateDir, seal};
 
 /// The version of the file's format that is written; later ones are not read.
 const FORMAT: u32 = 1;
@@ -60,6 +60,23 @@ pub struct RunEnd {
     pub signal: Option<i32>,
 }
 
+/// The file: a record with its seal.
+#[derive(Serialize)]
+struct Sealed<'a> {
+    #[serde(flatten)]
+    record: &'a RunRecord,
+    seal: String,
+}
+
+/// The same as it is read; older files have no seal.
+#[derive(Deserialize)]
+struct Unsealed {
+    #[serde(flatten)]
+    record: RunRecord,
+    #[serde(default)]
+    seal: Option<String>,
+}
+
 impl RunEnd {
     /// How the main process ended.
     pub fn exit(&self) -> Exit {
@@ -102,8 +119,17 @@ impl RunRecord {
     /// Reads the record of a service; `None` if there is none, or none that this version understands.
     pub fn load(dir: &StateDir, id: &ServiceId) -> Option<Self> {
         let file = File::open(dir.run(id)).ok()?;
-        let record: Self = serde_json::from_reader(io::Read::take(file, LONGEST as u64)).ok()?;
-        (record.format <= FORMAT).then_some(record)
+        let Unsealed { record, seal } = serde_json::from_reader(io::Read::take(file, LONGEST as u64)).ok()?;
+        // A wrong digit would prove the wrong thing; without a record the marker proves the run.
+        let is_whole = seal.is_none_or(|seal| seal == record.seal());
+        (record.format <= FORMAT && is_whole).then_some(record)
+    }
+
+    /// The seal of what proves the run; what later versions add does not break it.
+    fn seal(&self) -> String {
+        let Self { run, pid, start_time, boot_id, spawn_hash, log_offset, stranger, .. } = self;
+        let proof = format!("{run} {pid} {start_time} {boot_id} {spawn_hash} {log_offset} {stranger}");
+        seal(proof.as_bytes())
     }
 
     /// Stores it as the service's record, with the hashes of what it got of shared variables. They are not kept here:
@@ -116,7 +142,7 @@ impl RunRecord {
 
     /// Stores it as the service's record.
     pub fn save(&self, dir: &StateDir, id: &ServiceId) -> io::Result<()> {
-        let mut text = serde_json::to_vec(self)?;
+        let mut text = serde_json::to_vec(&Sealed { record: self, seal: self.seal() })?;
         text.push(b'\n');
         replace(&dir.run(id), &text)
     }
@@ -155,11 +181,36 @@ pub(super) fn write_pid(dir: &StateDir, id: &ServiceId, pid: u32) -> io::Result<
     replace(&dir.pid(id), format!("{pid}\n").as_bytes())
 }
 
+/// Writes the main pid of every service of which one of `runs` lives, and takes away those of the other `services`. Of
+/// several runs of a service it is the one that the service goes on as: one with a record before others, then the oldest.
+pub(super) fn tell_pids(dir: &StateDir, services: Vec<ServiceId>, runs: &[FoundRun]) {
+    let mains = runs.iter().filter(|run| run.run.part() == Part::Main && run.pid.is_some());
+    let all = services.into_iter().chain(mains.clone().map(|run| run.id.clone())).collect::<BTreeSet<_>>();
+    for id in all {
+        let of_it = mains.clone().filter(|run| run.id == id);
+        let told = match of_it.min_by_key(|run| (run.spawn_hash.is_none(), run.since)).and_then(|run| run.pid) {
+            Some(pid) => write_pid(dir, &id, pid),
+            None => remove_pid(dir, &id),
+        };
+        if let Err(error) = told {
+            tracing::warn!("pid of {id} could not be brought up to date: {error}");
+        }
+    }
+}
+
 /// Takes the main pid away; that there is none is as good.
-pub(super) fn remove_pid(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
+fn remove_pid(dir: &StateDir, id: &ServiceId) -> io::Result<()> {
     match fs::remove_file(dir.pid(id)) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
         Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Takes the main pid away if it is `pid`: another run of the service may have written its own.
+pub(super) fn forget_pid(dir: &StateDir, id: &ServiceId, pid: u32) -> io::Result<()> {
+    match fs::read_to_string(dir.pid(id)) {
+        Ok(text) if text.trim() != pid.to_string() => Ok(()),
+        Ok(_) | Err(_) => remove_pid(dir, id),
     }
 }
 
@@ -169,8 +220,11 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     options.write(true).create(true).truncate(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&temporary)?.write_all(content)?;
-    fs::rename(&temporary, path)
+    let written = options.open(&temporary).and_then(|mut file| file.write_all(content));
+    written.and_then(|()| fs::rename(&temporary, path)).inspect_err(|_| {
+        // What is half written is of no use, and takes room; the first error is the one to tell.
+        let _ = fs::remove_file(&temporary);
+    })
 }
 
 fn now() -> String {
@@ -199,6 +253,19 @@ mod tests {
         record.end = Some(RunEnd::now(&Exit::Signal(9)));
         record.save(&dir, &id).unwrap();
         assert_eq!(RunRecord::load(&dir, &id), Some(record));
+    }
+
+    #[test]
+    fn a_record_with_a_wrong_digit_proves_nothing() {
+        let (_folder, dir, id) = place();
+        let record = RunRecord::begun("r-1", 42, 7, "boot", "hash".to_owned(), 99);
+        record.save(&dir, &id).unwrap();
+        let text = fs::read_to_string(dir.run(&id)).unwrap();
+        for (right, wrong) in [(":42,", ":43,"), (":7,", ":6,"), ("hash\",", "hasi\","), ("boot\",", "bood\",")] {
+            assert!(text.contains(right), "{text}");
+            fs::write(dir.run(&id), text.replace(right, wrong)).unwrap();
+            assert_eq!(RunRecord::load(&dir, &id), None, "{wrong}");
+        }
     }
 
     #[test]
@@ -241,6 +308,11 @@ mod tests {
         assert_eq!(fs::read_to_string(dir.pid(&id)).unwrap().trim(), "4321");
         remove_pid(&dir, &id).unwrap();
         remove_pid(&dir, &id).unwrap();
+        assert!(!dir.pid(&id).exists());
+        write_pid(&dir, &id, 4321).unwrap();
+        forget_pid(&dir, &id, 432).unwrap();
+        assert!(dir.pid(&id).exists(), "it is another run's");
+        forget_pid(&dir, &id, 4321).unwrap();
         assert!(!dir.pid(&id).exists());
     }
 

@@ -1,6 +1,6 @@
 //! Brings one process to life: its session, its environment, its output.
 //!
-//! `posix_spawn` or `std::process::Command` does the forking; this says what the child is given, and, more than anything, what it is
+//! `launch` or `std::process::Command` does the forking; this says what the child is given, and, more than anything, what it is
 //! not: no descriptor, no signal setting and none of the agent's own variables get through.
 
 use std::collections::BTreeMap;
@@ -11,6 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use super::brand::Brand;
 use super::detach::detach;
 use super::end::Pinned;
 use super::failure;
@@ -82,8 +83,10 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
 
     let environment = environment(order, dir);
     let path = environment.get(&OsString::from("PATH")).cloned();
-    let launch = Launch { argv: &order.spawn.argv, cwd: &order.spawn.cwd, environment: &environment, output: &log };
-    let pid = launch.begin().map_or_else(|| fork(&order.spawn, &environment, log), Ok);
+    let brand = Brand::of(dir.root().as_os_str(), order.run.as_str());
+    let (argv, cwd) = (&order.spawn.argv, &order.spawn.cwd);
+    let launch = Launch { argv, cwd, environment: &environment, output: &log, brand };
+    let pid = launch.begin().map_or_else(|| fork(&order.spawn, &environment, log, brand), Ok);
     let pid = pid.map_err(|error| NotSpawned {
         error: failure::explain(&order.spawn, path.as_deref(), &error),
         lasting: failure::is_lasting(&error),
@@ -95,12 +98,12 @@ pub(super) fn spawn(order: &SpawnOrder, dir: &StateDir) -> Result<Spawned, NotSp
 }
 
 /// The long way: finds the program as the child does, and tells why it can't be started.
-fn fork(spawn: &Spawn, environment: &BTreeMap<OsString, OsString>, log: File) -> io::Result<u32> {
+fn fork(spawn: &Spawn, environment: &BTreeMap<OsString, OsString>, log: File, brand: Brand) -> io::Result<u32> {
     let (program, arguments) = spawn.argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
     let mut command = Command::new(program);
     command.args(arguments).current_dir(&spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
     command.stdout(log.try_clone()?).stderr(log);
-    detach(&mut command);
+    detach(&mut command, brand);
     Ok(command.spawn()?.id())
 }
 

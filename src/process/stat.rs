@@ -122,6 +122,14 @@ pub(super) fn command_line(pid: u32) -> Option<Vec<u8>> {
     bytes.or_else(name)
 }
 
+/// The limits of a process, as a table; `None` if it is gone, or they may not be looked at.
+pub(super) fn limits(pid: u32) -> io::Result<Option<Vec<u8>>> {
+    match read_of(pid, "limits", 4096) {
+        Err(error) if !is_exhausted(&error) => Ok(None),
+        read => read,
+    }
+}
+
 /// The user as whom a process acts.
 pub(super) fn owner(pid: u32) -> Option<u32> {
     let status = read_of(pid, "status", 4096).ok()??;

@@ -7,6 +7,7 @@ use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use super::brand::Brand;
 use super::marker::{RUN, SERVICE, STATE_DIR, is_run_id};
 use super::stat::{self, Identity, Stat};
 use crate::domain::{RunId, ServiceId};
@@ -29,6 +30,8 @@ pub(super) struct Process {
     pub stat: Stat,
     /// What its environment says of it.
     pub marker: Option<Marker>,
+    /// What its limits say of it; looked at only where its environment says nothing.
+    pub brand: Option<Brand>,
 }
 
 /// What a child's environment says of it: all three variables.
@@ -61,8 +64,8 @@ pub(super) struct Claim<'a> {
 }
 
 impl Scan {
-    /// Looks at all processes. Environments are read only of those that began at `since` (clock ticks after boot) or
-    /// later: a process that is older than a run can't carry its marker.
+    /// Looks at all processes. Environments and brands are read only of those that began at `since` (clock ticks after boot) or
+    /// later: a process that is older than a run can't carry its marker or its brand.
     pub fn take(since: u64) -> io::Result<Self> {
         let mut processes = Vec::new();
         let mut seen = HashSet::new();
@@ -78,8 +81,10 @@ impl Scan {
                 if stat.kernel {
                     continue;
                 }
-                let marker = if stat.identity.start >= since && !stat.dead { Marker::read(pid)? } else { None };
-                processes.push(Process { stat, marker });
+                let may_be_marked = stat.identity.start >= since && !stat.dead;
+                let marker = if may_be_marked { Marker::read(pid)? } else { None };
+                let brand = if may_be_marked && marker.is_none() { Brand::read(pid)? } else { None };
+                processes.push(Process { stat, marker, brand });
             }
         }
         Ok(Self::new(processes, std::process::id()))
@@ -135,6 +140,7 @@ impl Scan {
         };
         let candidates: Vec<&Process> = self.processes.iter().filter(|process| may_belong(process)).collect();
 
+        let brand = Brand::of(claim.state_dir, claim.run.as_str());
         let mut found: HashMap<u32, u64> = HashMap::new();
         for process in &candidates {
             let identity = process.stat.identity;
@@ -142,7 +148,8 @@ impl Scan {
                 .marker
                 .as_ref()
                 .is_some_and(|marker| marker.run == *claim.run && marker.state_dir == claim.state_dir);
-            if is_marked || claim.main == Some(identity) || claim.known.contains(&identity) {
+            let is_branded = process.brand == Some(brand);
+            if is_marked || is_branded || claim.main == Some(identity) || claim.known.contains(&identity) {
                 found.insert(identity.pid, identity.start);
             }
         }
@@ -251,7 +258,13 @@ mod tests {
             kernel: false,
             status: 0,
         };
-        Process { stat, marker: None }
+        Process { stat, marker: None, brand: None }
+    }
+
+    #[cfg(target_os = "linux")]
+    fn branded(mut process: Process, run: &str, dir: &str) -> Process {
+        process.brand = Some(Brand::of(OsStr::new(dir), run));
+        process
     }
 
     fn marked(mut process: Process, run: &str, dir: &str) -> Process {
@@ -304,6 +317,21 @@ mod tests {
             marked(process(30, 1, 30), "r", "/elsewhere"),
         ]);
         assert_eq!(tree(all, Some(10), false, &[]), [10]);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn who_has_laid_down_all_else_is_known_by_its_brand() {
+        let all = machine(vec![
+            process(10, 2, 10),
+            branded(process(11, 2, 11), "r", DIR),
+            process(12, 11, 12),
+            branded(process(20, 2, 20), "other", DIR),
+            branded(process(30, 1, 30), "r", "/elsewhere"),
+            marked(branded(process(40, 2, 40), "r", DIR), "other", DIR),
+        ]);
+        assert_eq!(tree(all.clone(), Some(10), false, &[]), [10, 11, 12]);
+        assert_eq!(tree(all, None, false, &[]), [11, 12]);
     }
 
     #[test]

@@ -150,7 +150,8 @@ impl Worker {
         let hash = order.spawn.hash();
         let record = RunRecord::begun(order.run.as_str(), pid, start, &self.boot_id, hash, log_offset);
         let saved = record.save_with(order.spawn.shared_hashes(), &self.ground.dir, &order.id);
-        if let Err(error) = saved.and_then(|()| record::write_pid(&self.ground.dir, &order.id, pid)) {
+        let written = record::write_pid(&self.ground.dir, &order.id, pid);
+        if let Err(error) = saved.and(written) {
             // The marker in the environment still proves the run to a later agent.
             tracing::warn!("run of {} could not be recorded: {error}", order.id);
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::file::{free_name, put_aside, read_bounded, replace_durably};
 use crate::domain::{Intent, ServiceId};
-use crate::engine::StateDir;
+use crate::engine::{StateDir, seal};
 
 /// The version of the format that is written; a later one is kept aside.
 const FORMAT: u32 = 1;
@@ -21,6 +21,21 @@ const LONGEST: u64 = 16 << 20;
 struct Document {
     format: u32,
     services: BTreeMap<String, Value>,
+    /// The seal of the services; older files have none, and files that somebody has edited a wrong one.
+    #[serde(default)]
+    seal: Option<String>,
+}
+
+impl Document {
+    /// Whether nothing of it was changed since an agent has written it.
+    fn is_whole(&self) -> bool {
+        self.seal.as_ref().is_none_or(|seal| *seal == seal_of(&self.services))
+    }
+}
+
+fn seal_of(services: &BTreeMap<String, Value>) -> String {
+    let said = services.iter().map(|(id, wanted)| format!("{id} {wanted}\n"));
+    seal(said.collect::<String>().as_bytes())
 }
 
 /// Reads the wishes. What was wrong with the file, if anything, is told as a sentence.
@@ -49,16 +64,28 @@ pub(super) fn load(path: &Path) -> io::Result<(Intent, Option<String>)> {
     }
 }
 
-/// The wishes as far as they can be understood, for who only looks: nothing is put aside.
-pub fn peek(dir: &StateDir) -> Intent {
+/// The wishes as far as they can be understood, and whether that is not all of them, for who only looks: nothing is put
+/// aside.
+pub fn peek(dir: &StateDir) -> (Intent, bool) {
     let text = read_bounded(&dir.intent(), LONGEST).unwrap_or_default();
-    parse(&text).map(|(intent, _)| intent).unwrap_or_default()
+    let (intent, unknown) = parse(&text).unwrap_or_default();
+    (intent, !unknown.is_empty() || is_lost(dir))
+}
+
+/// Whether there must have been wishes that are not there: every agent makes the file before anything else, and seals it.
+/// What is left of the wishes counts all the same: somebody may have edited it.
+pub(super) fn is_lost(dir: &StateDir) -> bool {
+    match read_bounded(&dir.intent(), LONGEST) {
+        Ok(text) => !serde_json::from_slice::<Document>(&text).is_ok_and(|document| document.is_whole()),
+        Err(error) => error.kind() != ErrorKind::NotFound || dir.services().exists() || dir.events().exists(),
+    }
 }
 
 /// Stores the wishes durably.
 pub(super) fn save(path: &Path, intent: &Intent) -> io::Result<()> {
     let services = intent.iter().map(|(id, wanted)| (id.to_string(), Value::Bool(*wanted))).collect();
-    let mut text = serde_json::to_vec_pretty(&Document { format: FORMAT, services })?;
+    let seal = Some(seal_of(&services));
+    let mut text = serde_json::to_vec_pretty(&Document { format: FORMAT, services, seal })?;
     text.push(b'\n');
     replace_durably(path, &text)
 }
@@ -146,7 +173,7 @@ mod tests {
         let aside = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
         assert_eq!(aside.collect::<Vec<_>>(), [1 << 40]);
         fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
-        assert_eq!(peek(&StateDir::new(folder.path())), Intent::new());
+        assert_eq!(peek(&StateDir::new(folder.path())), (Intent::new(), true));
     }
 
     #[test]

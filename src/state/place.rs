@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::error::StateError;
 use super::file::{make_private_folder, put_aside, read_bounded, replace_durably};
 use super::platform;
-use crate::engine::StateDir;
+use crate::engine::{StateDir, seal};
 
 /// A state directory, and what is to be said of the way to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +27,9 @@ pub struct Place {
 struct Owner {
     format: u32,
     config: String,
+    /// The config's hash, so that a damaged path is not taken for another config; older files have none.
+    #[serde(default)]
+    hash: Option<String>,
 }
 
 /// The name of that file.
@@ -87,7 +90,8 @@ pub fn open(config: &Path, flag: Option<&Path>, variable: Option<&OsStr>) -> Res
         }
     }
     platform::close_to_others(root)?;
-    let owner = Owner { format: FORMAT, config: config.to_string_lossy().into_owned() };
+    let config = config.to_string_lossy().into_owned();
+    let owner = Owner { format: FORMAT, hash: Some(hash(Path::new(&config))), config };
     if self::owner(root).is_none() {
         let path = root.join(OWNER);
         if path.exists() {
@@ -120,12 +124,7 @@ pub fn canonical_config(config: &Path) -> Result<PathBuf, StateError> {
 
 /// A name for `config` that no other config has: 16 hexadecimal digits.
 pub(super) fn hash(config: &Path) -> String {
-    // 64-bit FNV-1a: the same in every build, which std's hashers don't promise.
-    let bytes = config.as_os_str().as_encoded_bytes();
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    format!("{hash:016x}")
+    seal(config.as_os_str().as_encoded_bytes())
 }
 
 fn default_root(config: &Path) -> Result<PathBuf, StateError> {
@@ -160,7 +159,8 @@ fn is_made_by_us(name: &OsStr) -> bool {
 
 fn owner(root: &Path) -> Option<String> {
     let text = read_bounded(&root.join(OWNER), LONGEST_OWNER).ok()?;
-    Some(serde_json::from_slice::<Owner>(&text).ok()?.config)
+    let Owner { config, hash: told, .. } = serde_json::from_slice(&text).ok()?;
+    told.is_none_or(|told| told == hash(Path::new(&config))).then_some(config)
 }
 
 fn absolute(path: &Path) -> Result<PathBuf, StateError> {
@@ -276,6 +276,20 @@ mod tests {
         assert_eq!(owner(&state), None);
         open(&case.path("a/services.json"), Some(&state), None).unwrap();
         assert!(owner(&state).is_some());
+    }
+
+    #[test]
+    fn a_damaged_path_is_no_other_config() {
+        let case = Case::new();
+        let (state, config) = (case.path("state"), case.path("a/services.json"));
+        open(&config, Some(&state), None).unwrap();
+        let text = fs::read_to_string(state.join(OWNER)).unwrap();
+        fs::write(state.join(OWNER), text.replace("services.json", "serwices.json")).unwrap();
+        open(&config, Some(&state), None).unwrap();
+        assert_eq!(fs::read_to_string(state.join(OWNER)).unwrap(), text, "it is mended");
+        let older = format!(r#"{{"format": 1, "config": "{}"}}"#, case.path("b/services.json").display());
+        fs::write(state.join(OWNER), older).unwrap();
+        assert!(matches!(open(&config, Some(&state), None), Err(StateError::OtherConfig { .. })));
     }
 
     #[test]

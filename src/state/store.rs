@@ -26,6 +26,8 @@ pub struct DiskStore {
 pub struct Kept {
     /// The wishes.
     pub intent: Intent,
+    /// Whether some or all of them are lost.
+    pub is_lost: bool,
     /// What was wrong with their file: a sentence for the user.
     pub remark: Option<String>,
 }
@@ -33,15 +35,22 @@ pub struct Kept {
 impl DiskStore {
     /// Opens the store in `dir`, and reads what is there.
     pub fn open(dir: StateDir, clock: Clock) -> (Self, Kept) {
-        let (kept, unread) = match intent::load(&dir.intent()) {
-            Ok((intent, remark)) => (Kept { intent, remark }, false),
+        let may_be_lost = intent::is_lost(&dir);
+        let (intent, remark, unread) = match intent::load(&dir.intent()) {
+            Ok((intent, remark)) => (intent, remark, false),
             Err(error) => {
-                let path = dir.intent();
-                let remark = format!("{} can be neither read nor put aside: {error}", path.display());
-                (Kept { intent: Intent::new(), remark: Some(remark) }, true)
+                let remark = format!("{} can be neither read nor put aside: {error}", dir.intent().display());
+                (Intent::new(), Some(remark), true)
             }
         };
-        (Self { dir, clock, unread, unsaved: None, intent_fails: false, journal_fails: false }, kept)
+        let is_lost = may_be_lost || remark.is_some();
+        let is_new = !is_lost && !dir.intent().exists();
+        let mut store = Self { dir, clock, unread, unsaved: None, intent_fails: false, journal_fails: false };
+        if is_new {
+            // From now on it is known whether there ever were wishes.
+            store.save(Intent::new());
+        }
+        (store, Kept { intent, is_lost, remark })
     }
 
     fn try_intent(&mut self, intent: &Intent) -> io::Result<()> {
@@ -133,7 +142,7 @@ mod tests {
         assert_eq!(kept, Kept::default());
         first.save_intent(&wishes());
         first.record(&occurrence("exited with code 1"));
-        assert_eq!(store(&dir).1, Kept { intent: wishes(), remark: None });
+        assert_eq!(store(&dir).1, Kept { intent: wishes(), ..Kept::default() });
         let lines = read_events(&dir, None).unwrap();
         let age = jiff::Timestamp::now().duration_since(lines[0].at.parse().unwrap());
         assert!(age.as_secs().abs() < 60, "{age:?}");
@@ -155,6 +164,29 @@ mod tests {
         assert_eq!(self::store(&dir).1.intent, wishes());
         let lines = read_events(&dir, None).unwrap();
         assert_eq!(lines.iter().map(|line| &*line.text).collect::<Vec<_>>(), ["kept"]);
+    }
+
+    #[test]
+    fn wishes_that_are_gone_or_broken_are_known_to_be_lost() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = StateDir::new(folder.path());
+        let is_lost = || (store(&dir).1.is_lost, intent::peek(&dir).1);
+        assert_eq!(is_lost(), (false, false), "it is new");
+        assert_eq!(is_lost(), (false, false), "nothing was ever wished");
+        store(&dir).0.record(&occurrence("something happened"));
+        fs::remove_file(dir.intent()).unwrap();
+        assert_eq!(is_lost(), (true, true), "somebody has taken it away");
+        store(&dir).0.save_intent(&wishes());
+        assert_eq!(is_lost(), (false, false));
+        fs::write(dir.intent(), "{").unwrap();
+        assert_eq!(intent::peek(&dir), (Intent::new(), true));
+        assert_eq!(is_lost(), (true, true), "it is put aside");
+        store(&dir).0.save_intent(&wishes());
+        let text = fs::read_to_string(dir.intent()).unwrap();
+        fs::write(dir.intent(), text.replace("web", "wex")).unwrap();
+        assert_eq!(is_lost(), (true, true), "somebody has changed it");
+        fs::write(dir.intent(), r#"{"format": 1, "services": {"web": true}}"#).unwrap();
+        assert_eq!(is_lost(), (false, false), "it is an older one");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
@@ -22,6 +22,9 @@ const MOST: usize = 8192;
 
 /// How much earlier than it is the kernel may think it is when it notes a change.
 const GRAIN: Duration = Duration::from_millis(10);
+
+/// So long nothing is told between two bursts of changes.
+const QUIET: Duration = Duration::from_secs(1);
 
 /// Folders that no pattern means unless it names them: their files are made by tools, and many.
 const MADE_BY_TOOLS: [&str; 2] = ["node_modules", "__pycache__"];
@@ -61,6 +64,8 @@ impl FileWatch {
                 watcher: Box::new(watcher),
                 services: BTreeMap::new(),
                 folders: BTreeSet::new(),
+                quiet_since: SystemTime::now(),
+                has_missed: false,
                 warned: false,
             };
             let thread = std::thread::Builder::new().name("files".to_owned());
@@ -127,12 +132,21 @@ struct Worker {
     watcher: Box<dyn Watcher + Send>,
     services: BTreeMap<ServiceId, Watched>,
     folders: BTreeSet<PathBuf>,
+    /// When the quiet began that came before what is told now.
+    quiet_since: SystemTime,
+    /// Something may have changed that nobody has told.
+    has_missed: bool,
     warned: bool,
 }
 
 impl Worker {
     fn work(mut self, messages: &Receiver<Message>) {
-        while let Ok(first) = messages.recv() {
+        loop {
+            let (waiting, since) = (Instant::now(), SystemTime::now());
+            let Ok(first) = messages.recv() else { return };
+            if waiting.elapsed() >= QUIET {
+                self.quiet_since = since;
+            }
             let mut is_stale = false;
             // Whatever has come meanwhile is one walk.
             for message in std::iter::once(first).chain(messages.try_iter()) {
@@ -140,6 +154,9 @@ impl Worker {
             }
             if is_stale {
                 self.walk(None);
+            }
+            if std::mem::take(&mut self.has_missed) {
+                self.tell_missed();
             }
             if self.inbox.is_closed() {
                 return;
@@ -165,12 +182,14 @@ impl Worker {
             Message::Told(Ok(event)) => self.told(&event),
             Message::Told(Err(error)) => {
                 tracing::warn!("failed to watch some files of services: {error}");
+                self.has_missed = true;
                 true
             }
         }
     }
 
     fn told(&mut self, event: &notify::Event) -> bool {
+        self.has_missed |= event.need_rescan();
         let (is_content, is_shape) = match event.kind {
             EventKind::Access(AccessKind::Close(AccessMode::Write)) => (true, false),
             EventKind::Access(_) | EventKind::Modify(ModifyKind::Metadata(_)) => (false, false),
@@ -243,6 +262,21 @@ impl Worker {
                 let is_new = since.is_none_or(|since| changed().is_ok_and(|changed| changed >= since));
                 if self.services.get(&id).is_some_and(|watched| watched.means(&path)) && is_new {
                     self.tell(&id, &path);
+                }
+            }
+        }
+    }
+
+    /// Tells of all files that have changed since it was quiet: more came at once than the system keeps in mind. What was
+    /// removed meanwhile, or moved in with an older time, is not noticed.
+    fn tell_missed(&self) {
+        let since = self.quiet_since - GRAIN;
+        for (id, watched) in &self.services {
+            let entries = watched.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
+            for path in entries.map(|entry| entry.path()).filter(|path| watched.means(path)) {
+                let changed = fs::metadata(&path).and_then(|file| file.modified());
+                if changed.is_ok_and(|changed| changed >= since) {
+                    self.tell(id, &path);
                 }
             }
         }

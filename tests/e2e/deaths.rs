@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::json;
 
-use crate::desk::{Desk, is_alive, pause, signal_process};
+use crate::desk::{Desk, PROGRAM, is_alive, pause, signal_process};
 
 /// How many services are changed, stopped, started and crashed all the time.
 const RESTLESS: u64 = 4;
@@ -19,11 +19,11 @@ fn kills() -> u64 {
 }
 
 /// Numbers that look random, and are the same ones each time that the agent is killed so often.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
     /// A number below `bound`: SplitMix64.
-    fn below(&mut self, bound: u64) -> u64 {
+    pub fn below(&mut self, bound: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -39,8 +39,22 @@ fn restless(round: u64) -> String {
     definition.to_string()
 }
 
+/// A service that writes a thousand numbered lines a second, so that its log is rotated all the time. Of different
+/// rounds only the description differs.
+fn counter(round: u64) -> String {
+    let pad = "x".repeat(100);
+    let script = format!(
+        "i=0; while :; do n=0; while [ $n -lt 30 ]; do n=$((n+1)); i=$((i+1)); echo $i {pad}; done; sleep 0.03; done"
+    );
+    let definition = json!({
+        "type": "process", "command": ["sh", "-c", script], "auto_start": true, "description": round.to_string(),
+        "log": {"max_size": "128KiB", "keep": 1000},
+    });
+    definition.to_string()
+}
+
 /// The living leaders of sessions that carry the marker of the desk's agent, by service.
-fn leaders(desk: &Desk) -> BTreeMap<String, Vec<u32>> {
+pub fn leaders(desk: &Desk) -> BTreeMap<String, Vec<u32>> {
     let mut leaders: BTreeMap<String, Vec<u32>> = BTreeMap::new();
     let marker = format!("PILOTLIGHT_STATE_DIR={}", desk.path("").display());
     for process in fs::read_dir("/proc").expect("there is a list of processes").flatten() {
@@ -62,7 +76,7 @@ fn leaders(desk: &Desk) -> BTreeMap<String, Vec<u32>> {
 
 /// Panics if a service runs twice.
 #[track_caller]
-fn assert_none_runs_twice(leaders: &BTreeMap<String, Vec<u32>>) {
+pub fn assert_none_runs_twice(leaders: &BTreeMap<String, Vec<u32>>) {
     for (service, pids) in leaders {
         // The one that was seen first may have ended before the other began.
         let living: Vec<_> = pids.iter().filter(|pid| is_alive(**pid)).collect();
@@ -78,7 +92,7 @@ fn disturb(desk: &Desk, dice: &mut Dice, round: u64, stopped: &mut BTreeMap<Stri
         let mut command = desk.command(&[verb, &id]);
         Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program can be run"))
     };
-    match dice.below(6) {
+    match dice.below(9) {
         0 | 1 => desk.save(&file, &restless(round)),
         2 => {
             desk.remove(&file);
@@ -93,6 +107,16 @@ fn disturb(desk: &Desk, dice: &mut Dice, round: u64, stopped: &mut BTreeMap<Stri
             stopped.insert(id.clone(), None);
             return tell("stop");
         }
+        5 => {
+            // It starts what is stopped.
+            stopped.insert(id.clone(), None);
+            return tell("restart");
+        }
+        6 => {
+            let mut command = desk.command(&["reload"]);
+            return Some(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("the program can be run"));
+        }
+        7 => desk.save("services.d/counter.json", &counter(round)),
         _ => {
             stopped.insert(id.clone(), None);
             return tell("start");
@@ -105,14 +129,8 @@ fn disturb(desk: &Desk, dice: &mut Dice, round: u64, stopped: &mut BTreeMap<Stri
 fn an_agent_that_is_killed_again_and_again_costs_nobody_anything() {
     let mut desk = Desk::new();
     let mut dice = Dice(kills());
-    let pad = "x".repeat(100);
-    let counter = format!("i=0; while :; do i=$((i+1)); echo $i {pad}; sleep 0.01; done");
     desk.save("services.d/steady.json", r#"{"type": "process", "command": ["sleep", "100000"], "auto_start": true}"#);
-    let counter = json!({
-        "type": "process", "command": ["sh", "-c", counter], "auto_start": true,
-        "log": {"max_size": "64KiB", "keep": 100},
-    });
-    desk.save("services.d/counter.json", &counter.to_string());
+    desk.save("services.d/counter.json", &counter(0));
     let flapping = json!({
         "type": "process", "command": ["sh", "-c", "sleep 0.03; exit 1"], "auto_start": true,
         "restart": {"policy": "always", "max_restarts": 100_000, "delay": "10ms", "max_delay": "20ms"},
@@ -186,4 +204,79 @@ fn an_agent_that_is_killed_again_and_again_costs_nobody_anything() {
     while !leaders(&desk).is_empty() {
         pause();
     }
+}
+
+#[test]
+fn a_child_whose_agent_dies_before_it_is_recorded_is_found_and_not_started_twice() {
+    let mut desk = Desk::new();
+    desk.set("PILOTLIGHT_STATE_DIR", desk.path("state").display().to_string());
+    let folder = desk.path("state").join("services/s");
+    fs::create_dir_all(&folder).expect("the desk is ours");
+    // Whoever opens this to write to it waits for a reader: the record of the run is never written.
+    let trap = folder.join("run.tmp");
+    let made = Command::new("mkfifo").arg(&trap).status().expect("there is a program `mkfifo`");
+    assert!(made.success());
+    desk.save("services.d/s.json", r#"{"type": "process", "command": ["sleep", "100000"], "auto_start": true}"#);
+    desk.begin_agent(&["run", "--headless"]);
+    desk.until("there is a child", || leaders(&desk).contains_key("s"));
+    desk.kill_agent();
+    let children = leaders(&desk);
+    assert_eq!(children["s"].len(), 1);
+    assert!(!folder.join("run.json").exists() && !folder.join("pid").exists(), "nothing tells of it");
+    fs::remove_file(&trap).expect("the desk is ours");
+    desk.start_agent();
+    desk.until_service("s", "process", "running");
+    assert_eq!(leaders(&desk), children);
+    assert_eq!(desk.pid("s"), Some(children["s"][0]));
+    assert_eq!(fs::read_to_string(folder.join("pid")).expect("it is written").trim(), children["s"][0].to_string());
+    assert_eq!(desk.service("s")["adopted"], true);
+}
+
+#[test]
+fn a_pid_that_another_process_has_by_now_is_never_signalled() {
+    // In a namespace of their own processes get the numbers that they are to get.
+    let script = r#"
+        set -e
+        "$PROGRAM" run --headless --quiet >agent.out 2>&1 & agent=$!
+        pid=; until pid=$(cat "$STATE/services/s/pid" 2>/dev/null) && [ -n "$pid" ]; do sleep 0.02; done
+        kill -9 $agent; wait $agent || true
+        kill -9 $pid
+        # Nobody collects it here but the first process of the namespace, which is this shell.
+        while [ -e /proc/$pid/cmdline ]; do wait; done
+        sed -i 's/1000/2000/' services.d/s.json
+        tries=0; stranger=0
+        while [ $stranger != $pid ]; do
+            echo $((pid - 1)) >/proc/sys/kernel/ns_last_pid
+            env -i /bin/sleep 3000 & stranger=$!
+            tries=$((tries + 1)); [ $tries -lt 100 ]
+        done
+        "$PROGRAM" run --headless --quiet >>agent.out 2>&1 & agent=$!
+        now=; until now=$(cat "$STATE/services/s/pid" 2>/dev/null) && [ -n "$now" ] && [ "$now" != $pid ]; do sleep 0.02; done
+        kill -TERM $agent; wait $agent
+        kill -0 $stranger
+        ! kill -0 $now 2>/dev/null
+        echo it lives
+    "#;
+    let namespace = ["--pid", "--fork", "--mount-proc", "sh"];
+    let allowed =
+        Command::new("unshare").args(namespace).args(["-c", "echo 99 >/proc/sys/kernel/ns_last_pid"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        eprintln!("SKIPPED: this test gives out process numbers, which is not allowed here");
+        return;
+    }
+    let mut desk = Desk::new();
+    let state = desk.path("state").display().to_string();
+    desk.set("PILOTLIGHT_STATE_DIR", state.clone());
+    desk.set("STATE", state);
+    desk.set("PROGRAM", PROGRAM);
+    desk.save("services.d/s.json", r#"{"type": "process", "command": ["sleep", "1000"], "auto_start": true}"#);
+    let variables = desk.command(&[]);
+    let mut command = Command::new("unshare");
+    command.args(namespace).args(["-c", script]).current_dir(desk.project("")).env_clear();
+    command.envs(variables.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let output = command.stdin(Stdio::null()).output().expect("there is a program `unshare`");
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    let log = fs::read_to_string(desk.project("agent.out")).unwrap_or_default();
+    assert!(printed.contains("it lives"), "{printed}{complained}{log}");
 }

@@ -138,12 +138,42 @@ impl Desk {
     /// Starts the agent with these arguments, and waits until it answers.
     #[track_caller]
     pub fn start_agent_with(&mut self, arguments: &[&str]) {
+        self.begin_agent(arguments);
+        self.until("the agent answers", || self.run(&["status"]).status.success());
+    }
+
+    /// Starts the agent without a tray by another program, which is to become it: `wrapper` and then the agent's
+    /// command line; waits until it answers.
+    #[track_caller]
+    pub fn start_agent_within(&mut self, wrapper: &[&str]) {
+        let agent = self.command(&["run", "--headless"]);
+        let mut command = Command::new(wrapper[0]);
+        command.args(&wrapper[1..]).arg(PROGRAM).args(agent.get_args()).env_clear();
+        command.envs(agent.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.current_dir(self.path("project")).stdin(Stdio::null());
+        self.begin(command);
+        self.until("the agent answers", || self.run(&["status"]).status.success());
+    }
+
+    /// Starts the agent with these arguments, whatever becomes of it.
+    pub fn begin_agent(&mut self, arguments: &[&str]) {
+        self.begin(self.command(arguments));
+    }
+
+    fn begin(&mut self, mut command: Command) {
         assert!(self.agent.is_none(), "an agent runs already");
         let log = fs::File::options().create(true).append(true).open(self.path("agent.out")).expect("the desk is ours");
-        let mut command = self.command(arguments);
         command.stdout(log.try_clone().expect("a file can be cloned")).stderr(log).process_group(0);
         self.agent = Some(command.spawn().expect("the program can be run"));
-        self.until("the agent answers", || self.run(&["status"]).status.success());
+    }
+
+    /// Whether the agent answers; `None` if it has ended, for which it is no longer the desk's agent.
+    pub fn try_agent(&mut self) -> Option<bool> {
+        if self.agent.as_mut()?.try_wait().expect("it is our child").is_some() {
+            self.agent = None;
+            return None;
+        }
+        Some(self.run(&["status"]).status.success())
     }
 
     /// Starts the agent without a tray on this terminal, and waits until it answers.

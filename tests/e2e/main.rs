@@ -1,11 +1,14 @@
 //! The program, driven as a user would: an empty home, real files, real processes; every wait is for a condition.
 
+mod absence;
 mod actions;
 mod adoption;
 mod bad_input;
+mod blind;
 mod completions;
 mod crash_card;
 mod critical;
+mod damage;
 mod deaths;
 mod desk;
 mod example;
@@ -16,8 +19,12 @@ mod logs;
 mod pixsim7;
 mod plan;
 mod reload;
+mod saves;
+#[path = "../support/saving.rs"]
+mod saving;
 mod secrets;
 mod supervision;
 mod terminal;
+mod trees;
 mod watch;
 mod working_day;

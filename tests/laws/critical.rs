@@ -9,7 +9,7 @@ use pilotlight::domain::{Command, Exit, HealthState, Launch, ProcessState, Selec
 use proptest::prelude::*;
 
 use crate::world::{Aside, Behaviour, World};
-use crate::{Op, Play, cases, op};
+use crate::{Play, cases, op};
 
 fn id(text: &str) -> ServiceId {
     ServiceId::new(text).expect("a valid id")
@@ -159,7 +159,7 @@ proptest! {
         let mut of_this_agent = true;
         for op in &ops {
             play.play(op);
-            of_this_agent &= !matches!(op, Op::KillAgent);
+            of_this_agent &= !op.is_deadly();
             let (views, now) = (&play.world.snapshot().services, play.world.now);
             for view in views.iter() {
                 let Some(launch) = &view.launch else {

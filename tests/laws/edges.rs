@@ -59,8 +59,16 @@ fn with_stray(now: Moment) -> (Supervisor, RunId) {
         since: Moment::at(second(1)),
     };
     let mut supervisor = Supervisor::new(RunIds::new("new"));
-    supervisor
-        .handle(now, Event::Found { runs: vec![found], ends: Vec::new(), spared: Vec::new(), intent: Intent::new() });
+    supervisor.handle(
+        now,
+        Event::Found {
+            runs: vec![found],
+            ends: Vec::new(),
+            spared: Vec::new(),
+            intent: Intent::new(),
+            is_intent_lost: false,
+        },
+    );
     supervisor.handle(now, Event::SourcesTouched { cause: "begin".to_owned() });
     supervisor.decide(now);
     (supervisor, run)
@@ -364,7 +372,11 @@ fn a_second_run_that_cannot_be_killed_keeps_neither_its_needs_nor_the_agent_from
     };
     let mut supervisor = Supervisor::new(RunIds::new("new"));
     let runs = vec![found("db", "db-1", 1), found("api", "api-1", 2), found("api", "api-2", 3)];
-    tell(&mut supervisor, now, Event::Found { runs, ends: Vec::new(), spared: Vec::new(), intent: Intent::new() });
+    tell(
+        &mut supervisor,
+        now,
+        Event::Found { runs, ends: Vec::new(), spared: Vec::new(), intent: Intent::new(), is_intent_lost: false },
+    );
     tell(&mut supervisor, now, Event::SourcesTouched { cause: "begin".to_owned() });
     tell(&mut supervisor, now, sources(&[DB, API]));
     let end = Event::Commanded { ticket: 1, command: Command::Shutdown(Shutdown::AsConfigured) };

@@ -3,6 +3,7 @@
 //! The laws that hold at every moment are checked by the [`world`] itself whenever an order is given; here stand the
 //! stories, and what must be true once the dust has settled.
 
+mod absence;
 mod actions;
 mod critical;
 mod edges;
@@ -73,9 +74,24 @@ enum Op {
     /// Its log can't be rotated, or can again.
     Obstruct(usize, bool),
     KillAgent,
-    Resume,
+    /// The agent dies after so many more orders, and the next begins so many milliseconds later.
+    DieAmid(u32, u16),
+    /// The agent is stopped for so many seconds.
+    StopAgent(u16),
+    /// The machine sleeps for so many seconds; the agent may be told.
+    Sleep(u16, bool),
+    SetClock,
+    /// Nothing can be stored, or can again.
+    FillDisk(bool),
     Stale(usize),
     Pass(u16),
+}
+
+impl Op {
+    /// Whether it may lead to another agent.
+    fn is_deadly(&self) -> bool {
+        matches!(self, Self::KillAgent | Self::DieAmid(..))
+    }
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -104,7 +120,11 @@ fn op() -> impl Strategy<Value = Op> {
         2 => (one.clone(), 0..200_u16).prop_map(|(at, lines)| Op::Write(at, lines)),
         1 => (one.clone(), any::<bool>()).prop_map(|(at, obstructed)| Op::Obstruct(at, obstructed)),
         1 => Just(Op::KillAgent),
-        1 => Just(Op::Resume),
+        1 => (0..12_u32, 0..3000_u16).prop_map(|(orders, millis)| Op::DieAmid(orders, millis)),
+        1 => (0..300_u16).prop_map(Op::StopAgent),
+        1 => (0..20_000_u16, any::<bool>()).prop_map(|(seconds, is_told)| Op::Sleep(seconds, is_told)),
+        1 => Just(Op::SetClock),
+        1 => any::<bool>().prop_map(Op::FillDisk),
         1 => one.prop_map(Op::Stale),
         8 => (0..4000_u16).prop_map(Op::Pass),
     ]
@@ -148,15 +168,21 @@ impl Play {
         self.world.write(&file(at), self.text(at));
     }
 
+    /// Plays one after the other; whoever was about to die then lives on.
+    fn play_all(&mut self, ops: &[Op]) {
+        ops.iter().for_each(|op| self.play(op));
+        self.world.dies_after = None;
+    }
+
     fn play(&mut self, op: &Op) {
         let world = &mut self.world;
         match *op {
-            Op::Start(at) => drop(world.command(Command::Start(ids(at)))),
-            Op::Stop(at) => drop(world.command(Command::Stop(ids(at)))),
-            Op::Restart(at) => drop(world.command(Command::Restart(ids(at)))),
-            Op::Reset(at) => drop(world.command(Command::Reset(ids(at)))),
-            Op::StartAll => drop(world.command(Command::Start(Selection::All))),
-            Op::StopAll => drop(world.command(Command::Stop(Selection::All))),
+            Op::Start(at) => drop(world.wish(Command::Start(ids(at)))),
+            Op::Stop(at) => drop(world.wish(Command::Stop(ids(at)))),
+            Op::Restart(at) => drop(world.wish(Command::Restart(ids(at)))),
+            Op::Reset(at) => drop(world.wish(Command::Reset(ids(at)))),
+            Op::StartAll => drop(world.wish(Command::Start(Selection::All))),
+            Op::StopAll => drop(world.wish(Command::Stop(Selection::All))),
             Op::Respawn(at) => {
                 self.versions[at] += 1;
                 self.rewrite(at);
@@ -229,8 +255,15 @@ impl Play {
             Op::Write(at, lines) => world.write_log(&id(at), (0..lines).map(|_| "x".repeat(999))),
             Op::Obstruct(at, obstructed) => world.logs.entry(id(at)).or_default().obstructed = obstructed,
             Op::KillAgent => world.kill_agent(),
-            Op::Resume => world.tell(Event::Resumed),
+            Op::DieAmid(orders, millis) => {
+                world.dies_after = Some((orders, Duration::from_millis(u64::from(millis))));
+            }
+            Op::StopAgent(seconds) => world.stop_agent(Duration::from_secs(u64::from(seconds))),
+            Op::Sleep(seconds, is_told) => world.sleep(Duration::from_secs(u64::from(seconds)), is_told),
+            Op::SetClock => world.tell(Event::ClockSet),
+            Op::FillDisk(is_full) => world.is_full = is_full,
             Op::Stale(at) => {
+                world.dies_after = None;
                 let before = world.snapshot().clone();
                 let run = RunId::new("stale");
                 world.tell(Event::Exited { run: run.clone(), exit: Exit::Code(1), left: 0 });
@@ -244,6 +277,7 @@ impl Play {
 
     /// All is well again: whatever was broken is mended, and time passes.
     fn mend(&mut self) {
+        self.world.is_full = false;
         self.world.strangers.clear();
         self.world.behaviours.clear();
         self.world.logs.values_mut().for_each(|log| log.obstructed = false);
@@ -290,9 +324,7 @@ proptest! {
     #[test]
     fn once_all_is_well_again_every_service_is_as_wished(ops in prop::collection::vec(op(), 0..60)) {
         let mut play = Play::new();
-        for op in &ops {
-            play.play(op);
-        }
+        play.play_all(&ops);
         play.mend();
         for view in play.world.snapshot().services.iter() {
             let expected = if !view.wanted {
@@ -342,9 +374,7 @@ proptest! {
     #[test]
     fn the_end_spawns_nothing_and_comes_within_the_sum_of_the_graces(ops in prop::collection::vec(op(), 0..40)) {
         let mut play = Play::new();
-        for op in &ops {
-            play.play(op);
-        }
+        play.play_all(&ops);
         let spawns = play.world.spawns.clone();
         let _ = play.world.command(Command::Shutdown(Shutdown::AsConfigured));
         // Each link of the longest chain has its own patience of 10 s, and a kill takes no time worth naming.
@@ -357,14 +387,36 @@ proptest! {
     #[test]
     fn an_agent_that_dies_costs_no_service_its_life(ops in prop::collection::vec(op(), 0..30)) {
         let mut play = Play::new();
-        for op in &ops {
-            play.play(op);
-        }
+        play.play_all(&ops);
         play.mend();
         let before = pids(&play.world);
         play.world.kill_agent();
         play.world.pass(Duration::from_secs(30));
         prop_assert_eq!(before, pids(&play.world));
+    }
+
+    #[test]
+    fn while_the_agent_or_the_machine_is_away_nothing_is_lost_and_nothing_alarms(
+        ops in prop::collection::vec(op(), 0..30),
+        absences in prop::collection::vec((0..4_u8, 1..2000_u16, 0..5000_u16), 1..6),
+    ) {
+        let mut play = Play::new();
+        play.play_all(&ops);
+        play.mend();
+        let (before, notices) = (pids(&play.world), play.world.notices.len());
+        for (how, seconds, millis) in absences {
+            let span = Duration::from_secs(u64::from(seconds));
+            match how {
+                0 => play.world.stop_agent(span),
+                1 => play.world.sleep(span, true),
+                2 => play.world.tell(Event::ClockSet),
+                _ => play.world.kill_agent_for(span),
+            }
+            play.world.pass(Duration::from_millis(u64::from(millis)));
+        }
+        play.world.pass(Duration::from_secs(60));
+        prop_assert_eq!(before, pids(&play.world));
+        prop_assert_eq!(&play.world.notices[notices..], &[]);
     }
 
     #[test]
@@ -374,9 +426,7 @@ proptest! {
         ported in any::<bool>(),
     ) {
         let mut play = Play::new();
-        for op in &ops {
-            play.play(op);
-        }
+        play.play_all(&ops);
         play.mend();
         let mut before = pids(&play.world);
         if ported {
@@ -402,9 +452,7 @@ proptest! {
     #[test]
     fn restart_really_restarts(ops in prop::collection::vec(op(), 0..30), at in 0..SERVICES.len()) {
         let mut play = Play::new();
-        for op in &ops {
-            play.play(op);
-        }
+        play.play_all(&ops);
         play.mend();
         let before = play.world.spawns.get(&id(at)).copied().unwrap_or_default();
         let pid = play.world.pid(SERVICES[at].0);

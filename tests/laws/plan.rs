@@ -261,7 +261,10 @@ fn with_no_agent_it_is_what_one_would_do_at_its_start() {
         since: world.now,
     });
     let mut supervisor = Supervisor::new(RunIds::new("plan"));
-    supervisor.handle(world.now, Event::Found { runs, ends, spared: Vec::new(), intent: world.intent.clone() });
+    supervisor.handle(
+        world.now,
+        Event::Found { runs, ends, spared: Vec::new(), intent: world.intent.clone(), is_intent_lost: false },
+    );
     let reading = world.on_disk("a plan".to_owned(), 0);
     let plan = supervisor.forecast(world.now, reading);
     assert_plan(&plan, "db", Does::None, &[], &format!("goes on as pid {pid}"));

@@ -12,7 +12,7 @@ use proptest::prelude::*;
 
 use crate::plan::{apply, edit, forecast};
 use crate::world::World;
-use crate::{Op, Play, SERVICES, cases, file, op};
+use crate::{Play, SERVICES, cases, file, op};
 
 const MANUAL: &str = r#"{"agent": {"reload": "manual"}}"#;
 const AUTO: &str = r#"{"agent": {"reload": "auto"}}"#;
@@ -344,7 +344,7 @@ proptest! {
         let mut play = manual();
         let generation = play.world.snapshot().generation;
         let before = play.world.snapshot().clone();
-        for op in ops.iter().filter(|op| !matches!(op, Op::KillAgent)) {
+        for op in ops.iter().filter(|op| !op.is_deadly()) {
             play.play(op);
             let now = definitions(&play.world);
             prop_assert_eq!(play.world.snapshot().generation, generation);

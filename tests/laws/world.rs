@@ -25,6 +25,8 @@ use fakes::{Log, Machine};
 /// The world and the supervisor in it. What others than the supervisor do, they do to the machine, which this derefs to.
 pub struct World {
     machine: Machine,
+    /// The runs of whose main processes' ends the agent has been told.
+    known_ends: BTreeSet<RunId>,
     facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
     pub answers: BTreeMap<u64, Answer>,
@@ -47,6 +49,8 @@ pub struct World {
     strangers_passed: BTreeMap<u16, u32>,
     /// Runs that this agent has asked to end.
     ending: BTreeSet<RunId>,
+    /// After so many more orders the agent dies in the middle of its work, and for so long there is none.
+    pub dies_after: Option<(u32, Duration)>,
     tickets: u64,
     agents: u32,
     /// How often it was decided at this very moment.
@@ -80,6 +84,7 @@ impl World {
             answers: BTreeMap::new(),
             named: BTreeSet::new(),
             exited: false,
+            known_ends: BTreeSet::new(),
             spawns: BTreeMap::new(),
             asides: Vec::new(),
             completed: BTreeMap::new(),
@@ -88,6 +93,7 @@ impl World {
             watched: BTreeMap::new(),
             strangers_passed: BTreeMap::new(),
             ending: BTreeSet::new(),
+            dies_after: None,
             tickets: 0,
             agents: 0,
             steps_now: 0,
@@ -98,7 +104,16 @@ impl World {
 
     /// The agent dies without a word, and another one begins.
     pub fn kill_agent(&mut self) {
+        self.kill_agent_for(Duration::ZERO);
+    }
+
+    /// The agent dies without a word, and another one begins so much later.
+    pub fn kill_agent_for(&mut self, span: Duration) {
+        self.dies_after = None;
         self.machine.lose_agent();
+        self.machine.go_on(self.machine.now + span);
+        // Nobody has heard it.
+        while self.facts.try_recv().is_ok() {}
         // What the old one has asked of them the new one can't know.
         self.ending.clear();
         self.agents += 1;
@@ -107,12 +122,44 @@ impl World {
         self.begin();
     }
 
+    /// The machine sleeps for `span`; the agent is told, or finds out by itself.
+    pub fn sleep(&mut self, span: Duration, is_told: bool) {
+        self.machine.sleep(span);
+        if is_told {
+            self.tell(Event::Resumed);
+        } else {
+            self.decide();
+        }
+    }
+
+    /// The machine sleeps for `span`; the agent finds out by itself, and is told a moment later.
+    pub fn machine_wakes(&mut self, span: Duration) {
+        self.sleep(span, false);
+        self.pass(Duration::from_millis(20));
+        self.tell(Event::Resumed);
+    }
+
+    /// The file of the wishes can't be read by the next agent.
+    pub fn lose_wishes(&mut self) {
+        self.machine.lose_wishes();
+    }
+
+    /// The agent is stopped for `span` while the world goes on.
+    pub fn stop_agent(&mut self, span: Duration) {
+        self.machine.stop_agent(span);
+        self.listen();
+        self.decide();
+    }
+
     fn begin(&mut self) {
+        let gone = self.children.iter().filter(|(_, child)| !child.main).map(|(run, _)| run.clone());
+        self.known_ends = gone.collect();
         let runs = self.machine.find_runs();
         let over = self.ends.values().filter(|end| runs.iter().all(|run| run.id != end.id));
         let ends = over.cloned().collect();
         let (intent, spared) = (self.intent.clone(), self.machine.find_spared());
-        let found = Event::Found { runs, ends, spared, intent };
+        let is_intent_lost = std::mem::take(&mut self.machine.is_intent_lost);
+        let found = Event::Found { runs, ends, spared, intent, is_intent_lost };
         self.supervisor.handle(self.machine.now, found);
         self.touch("begin");
     }
@@ -248,6 +295,7 @@ impl World {
         match event {
             Event::Exited { run, .. } if run.part() != Part::Main => false,
             Event::Exited { run, exit, .. } => {
+                self.known_ends.insert(run.clone());
                 let child = &self.machine.children[run];
                 let (id, spawn_hash) = (child.id.clone(), child.hash.clone());
                 self.ends.insert(id.clone(), FoundEnd { id: id.clone(), spawn_hash, exit: exit.clone() });
@@ -290,6 +338,14 @@ impl World {
 
     fn decide(&mut self) {
         for effect in self.supervisor.decide(self.machine.now) {
+            match &mut self.dies_after {
+                Some((0, span)) => {
+                    let span = *span;
+                    return self.kill_agent_for(span);
+                }
+                Some((orders, _)) => *orders -= 1,
+                None => {}
+            }
             self.carry_out(effect);
         }
         self.check_runs();
@@ -401,8 +457,9 @@ impl World {
         let snapshot = self.snapshot();
         let Some(view) = snapshot.service(id.as_str()) else { return };
         for dependency in &view.service.depends_on {
-            let is_there =
-                |run: &RunId| run.part() == Part::Main && self.children[run].main && !self.ending.contains(run);
+            // Nobody can know what has not been told.
+            let has_ended = |run: &RunId| !self.children[run].main && self.known_ends.contains(run);
+            let is_there = |run: &RunId| run.part() == Part::Main && !has_ended(run) && !self.ending.contains(run);
             let child = self
                 .children
                 .iter()

@@ -168,8 +168,13 @@ fn all_runs_of_a_service_are_found() {
     let runs = world.find_runs();
     assert_eq!(runs.len(), 2);
     assert!(runs.iter().all(|run| run.id == first.id && run.pid.is_some()));
+    // The one that the record names is the one that the service goes on as, and the file tells of that one only.
+    let recorded = runs.iter().find(|run| run.run == second.run).and_then(|run| run.pid).unwrap().to_string();
+    let pid_file = world.folder().state().pid(&first.id);
+    assert_eq!(fs::read_to_string(&pid_file).unwrap().trim(), recorded);
     world.kill(&first.run);
     assert_eq!(exited(world, &first.run).0, Exit::Signal(9));
+    assert_eq!(fs::read_to_string(&pid_file).unwrap().trim(), recorded, "the end of another run takes it not away");
     assert_eq!(world.living(&second.run), 1);
 }
 

@@ -5,6 +5,7 @@
 
 mod adoption;
 mod conformance;
+mod forest;
 mod helpers;
 mod spawning;
 mod strangers;

@@ -54,6 +54,13 @@ impl HeldSurroundings {
         chosen
     }
 
+    /// Gives what is missing all of its time again.
+    pub fn forgive(&mut self, now: Moment) {
+        for since in self.env_files.values_mut().map(|held| &mut held.since).chain([&mut self.dotenv.since]) {
+            *since = since.map(|_| now);
+        }
+    }
+
     /// When [`Self::choose`] will next say something else than at `last`, if nothing is read until then.
     pub fn next_deadline(&self, last: Moment) -> Option<Moment> {
         let env_files = self.env_files.values().filter_map(|held| held.since);

@@ -49,6 +49,12 @@ impl Ledger {
         self.has_read = true;
     }
 
+    /// Gives what is missing all of its time again: nobody has looked for a while.
+    pub fn forgive(&mut self, now: Moment) {
+        self.standings.forgive(now);
+        self.surroundings.forgive(now);
+    }
+
     /// When a source that is broken or missing has had its time; ask [`Self::settle`] again then.
     pub fn next_deadline(&self) -> Option<Moment> {
         let deadlines = [self.standings.next_deadline(self.settled), self.surroundings.next_deadline(self.settled)];

@@ -165,7 +165,11 @@ impl Supervisor {
                     unit.adopt(now, &found, &mut orders);
                     // What was brought along stays up until it is stopped; by whom is not remembered.
                     let unpinned = !unit.service.auto_start && !self.intent.contains_key(&id);
-                    if unpinned {
+                    if unpinned && needed_by.is_none() && self.is_intent_lost {
+                        // Nobody but the user can have started it.
+                        self.intent.insert(id.clone(), true);
+                        self.effects.push(Effect::SaveIntent(self.intent.clone()));
+                    } else if unpinned {
                         unit.brought_by = needed_by;
                     }
                     self.deadlines.set(&id, unit.phase.next_deadline());
@@ -366,6 +370,13 @@ impl Strays {
             stray.is_killed = true;
             stray.deadline = now + STRAY_PATIENCE;
             effects.push(Effect::Kill { run: stray.run.clone(), tree: StopTree::All });
+        }
+    }
+
+    /// Gives what is being ended all of its time again.
+    pub fn forgive(&mut self, now: Moment) {
+        for stray in &mut self.ending {
+            stray.deadline = now + STRAY_PATIENCE;
         }
     }
 

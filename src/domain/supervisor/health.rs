@@ -39,6 +39,8 @@ struct Lane {
     due: Option<Moment>,
     passes: u32,
     failures: u32,
+    /// Whether a failure that is awaited counts for nothing: it may be ours, because nobody was there to wait.
+    is_void: bool,
     verdict: Option<Outcome>,
     /// Whether the steady pace has begun.
     steady: bool,
@@ -75,6 +77,7 @@ impl Board {
                 Some(at) => {
                     let mut lane = old.swap_remove(at);
                     lane.due = (!lane.is_done()).then_some(now);
+                    lane.is_void = false;
                     lane
                 }
                 None => Lane::new(probe, now),
@@ -93,6 +96,7 @@ impl Board {
         }
         for lane in &mut self.lanes {
             lane.failures = 0;
+            lane.is_void = lane.due.is_none() && !lane.is_done();
             lane.due = lane.due.map(|_| now);
         }
     }
@@ -117,6 +121,10 @@ impl Board {
         let is_one_of_many = self.lanes.len() > 1;
         let awaits = |lane: &&mut Lane| lane.due.is_none() && !lane.is_done();
         let Some(lane) = self.lanes.get_mut(index).filter(awaits) else { return false };
+        if std::mem::take(&mut lane.is_void) && matches!(outcome, Outcome::Fail(_)) {
+            lane.due = Some(now);
+            return false;
+        }
         let verdict_before = lane.verdict.clone();
         let outcome = if is_one_of_many { lane.signed(outcome) } else { outcome };
         lane.count(outcome, in_grace);
@@ -199,7 +207,15 @@ fn longest_grace(probes: &[Arc<Probe>]) -> Duration {
 
 impl Lane {
     fn new(probe: &Arc<Probe>, now: Moment) -> Self {
-        Self { probe: Arc::clone(probe), due: Some(now), passes: 0, failures: 0, verdict: None, steady: false }
+        Self {
+            probe: Arc::clone(probe),
+            due: Some(now),
+            passes: 0,
+            failures: 0,
+            is_void: false,
+            verdict: None,
+            steady: false,
+        }
     }
 
     /// Whether it counts for readiness only, and has passed: then it is asked no more in this run.

@@ -4,6 +4,7 @@
 //! [`Supervisor::decide`], so that a burst of facts leads to one decision. Nothing is scripted: after each fact the
 //! next step is planned anew from what is wished and what is.
 
+mod absence;
 mod actions;
 mod commands;
 mod fleet;
@@ -32,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use self::absence::Attendance;
 use self::actions::Actions;
 use self::fleet::Fleet;
 use self::foreign::Takes;
@@ -66,6 +68,8 @@ pub struct Supervisor {
     troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
     intent: Intent,
+    /// Whether wishes of the user are lost: then what lives tells that it was wished for.
+    is_intent_lost: bool,
     strays: Strays,
     /// Wishes about strangers on ports.
     takes: Takes,
@@ -75,6 +79,7 @@ pub struct Supervisor {
     notices: NoticeBoard,
     touched: Touched,
     reads: Reads,
+    attendance: Attendance,
     closing: Option<Shutdown>,
     /// Whether it was asked to end, and asked again, with services that stay.
     is_hasty: bool,
@@ -107,6 +112,7 @@ impl Supervisor {
             troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
+            is_intent_lost: false,
             strays: Strays::default(),
             takes: Takes::default(),
             actions: Actions::default(),
@@ -114,6 +120,7 @@ impl Supervisor {
             notices: NoticeBoard::default(),
             touched: Touched::default(),
             reads: Reads::default(),
+            attendance: Attendance::default(),
             closing: None,
             is_hasty: false,
             has_exited: false,
@@ -128,10 +135,12 @@ impl Supervisor {
 
     /// Notes a fact or a wish. What follows from it comes with the next [`Self::decide`].
     pub fn handle(&mut self, now: Moment, event: Event) {
+        self.attend(now);
         match event {
-            Event::Found { runs, ends, spared, intent } => {
+            Event::Found { runs, ends, spared, intent, is_intent_lost } => {
                 self.strays.left(spared);
                 self.intent = intent;
+                self.is_intent_lost = is_intent_lost;
                 // Where something lives, the new agent goes on with what another began; else everything begins anew.
                 self.ends = if runs.is_empty() { Vec::new() } else { ends };
                 self.strays.found(runs);
@@ -186,7 +195,7 @@ impl Supervisor {
                 self.redraw = true;
             }
             Event::FilesTouched { id, file } => self.touched.touch(now, &id, file),
-            Event::Resumed => self.resume(now),
+            Event::Resumed => self.resume(now, "the machine slept"),
             Event::ClockSet => self.notices.forget_time(),
             Event::TimeOfDay { since_midnight } => self.notices.tell_time(now, since_midnight),
             Event::Commanded { ticket, command } => {
@@ -199,6 +208,7 @@ impl Supervisor {
 
     /// Decides what follows from all that was noted and from the time, and gives the orders.
     pub fn decide(&mut self, now: Moment) -> Vec<Effect> {
+        self.attend(now);
         if self.ledger.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.settle(now, "what was gone or broken for a moment stays so");
         }
@@ -327,20 +337,6 @@ impl Supervisor {
             }
         }
         self.forget_removed();
-    }
-
-    /// A sleep of the machine gives every budget anew.
-    fn resume(&mut self, now: Moment) {
-        for (id, unit) in &mut self.fleet.units {
-            if let Some((_, board)) = unit.phase.board_mut() {
-                board.forgive(now);
-            }
-            self.deadlines.set(id, unit.phase.next_deadline());
-        }
-        self.notices.forgive(now);
-        self.notices.forget_time();
-        self.record("resumed", "the machine slept".to_owned());
-        self.read_sources("the machine slept".to_owned());
     }
 
     /// Views of all that has changed, and the notices that follow from them.

@@ -49,6 +49,11 @@ impl History {
         *self = Self::default();
     }
 
+    /// Gives back the restarts of the window: whoever counts them was away. The delay goes on growing.
+    pub fn forgive(&mut self) {
+        self.recent.clear();
+    }
+
     /// Decides what comes after an end at `now`, and remembers a restart. `healthy_for` is the longest that the run has
     /// been healthy.
     pub fn after(&mut self, policy: &RestartPolicy, now: Moment, end: &End, healthy_for: Duration) -> Next {

@@ -16,7 +16,7 @@ const PORT_RECHECK: Duration = Duration::from_secs(2);
 
 /// How long a run without probes must last before whoever has wished for it is told that it is up. What can't start (a
 /// wrong argument, a missing file, a taken port) mostly ends well within that, and nobody minds waiting so long.
-const FRESH: Duration = Duration::from_millis(250);
+pub const FRESH: Duration = Duration::from_millis(250);
 
 impl Unit {
     /// Starts it under the id `run`, or goes on with a start that a step has come before.

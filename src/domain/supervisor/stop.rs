@@ -11,7 +11,7 @@ use crate::domain::secrets::masked_words;
 use crate::domain::{Effect, Exit, LastExit, Moment, Part, RunId, Signal, Spawn, SpawnOrder, StopTree};
 
 /// How long killing may take before it is tried again.
-const KILL_RETRY: Duration = Duration::from_secs(10);
+pub const KILL_RETRY: Duration = Duration::from_secs(10);
 
 impl Unit {
     /// Stops it; if it has a stop command, that runs as `by`.

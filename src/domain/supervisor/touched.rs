@@ -118,6 +118,13 @@ impl Touched {
         }
     }
 
+    /// Nobody has looked for a while: what has changed must come to rest anew.
+    pub fn wait_anew(&mut self, now: Moment) {
+        for pending in self.of.values_mut().filter_map(|files| files.pending.as_mut()) {
+            (pending.first, pending.last) = (now, now);
+        }
+    }
+
     /// When the next files have come to rest.
     pub fn next_deadline(&self) -> Option<Moment> {
         self.of.values().filter_map(|files| files.pending.as_ref()).map(Pending::due).min()

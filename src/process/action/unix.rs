@@ -8,6 +8,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, wa
 
 use crate::domain::{Exit, SpawnOrder};
 use crate::engine::StateDir;
+use crate::process::brand::Brand;
 use crate::process::detach::detach;
 use crate::process::failure;
 use crate::process::spawn::environment;
@@ -33,7 +34,7 @@ impl Begun {
         command.args(arguments).current_dir(&order.spawn.cwd).env_clear().envs(environment).stdin(Stdio::null());
         let second = input.try_clone().map_err(|error| format!("it can't be listened to: {error}"))?;
         command.stdout(input).stderr(second);
-        detach(&mut command);
+        detach(&mut command, Brand::of(dir.root().as_os_str(), order.run.as_str()));
         let child = command.spawn().map_err(|error| failure::explain(&order.spawn, path.as_deref(), &error))?;
         Ok(Self { child })
     }

@@ -3,12 +3,14 @@
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
+use super::brand::Brand;
+
 /// The highest number of a signal (`NSIG` of signal.h less one).
 const LAST_SIGNAL: libc::c_int = 31;
 
 /// Gives the child a session of its own, and nothing of what we have changed or been handed.
 #[allow(unsafe_code)]
-pub(in crate::process) fn detach(command: &mut Command) {
+pub(in crate::process) fn detach(command: &mut Command, _brand: Brand) {
     let in_child = || {
         rustix::process::setsid()?;
         // SAFETY: between fork and exec in a process that may have had other threads; every call here is on the list

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::path::Path;
 
+use super::brand::Brand;
+
 /// What is to run, and with what.
 #[derive(Debug)]
 #[allow(dead_code, reason = "equal to what there is on Linux")]
@@ -13,6 +15,7 @@ pub(in crate::process) struct Launch<'a> {
     pub cwd: &'a Path,
     pub environment: &'a BTreeMap<OsString, OsString>,
     pub output: &'a File,
+    pub brand: Brand,
 }
 
 impl Launch<'_> {

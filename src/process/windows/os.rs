@@ -63,14 +63,7 @@ impl OsProcesses {
         for found in adopt::find(&self.ground.dir, &adopt::records(&self.ground.dir, &services))? {
             runs.push(self.adopt(found)?);
         }
-        for service in services {
-            let is_main = |run: &FoundRun| run.run.part() == Part::Main && run.pid.is_some();
-            if !runs.iter().any(|run| run.id == service && is_main(run))
-                && let Err(error) = record::remove_pid(&self.ground.dir, &service)
-            {
-                tracing::warn!("stale pid of {service} could not be removed: {error}");
-            }
-        }
+        record::tell_pids(&self.ground.dir, services, &runs);
         Ok(runs)
     }
 
@@ -87,12 +80,6 @@ impl OsProcesses {
     fn adopt(&mut self, found: Found) -> io::Result<FoundRun> {
         let (told, job) = (found.told(self.clock), found.job()?);
         let Found { service, run, main, record, .. } = found;
-        if let Some(pid) = told.pid
-            && run.part() == Part::Main
-            && let Err(error) = record::write_pid(&self.ground.dir, &service, pid)
-        {
-            tracing::warn!("pid of {service} could not be written: {error}");
-        }
         self.tasks.spawn_local(self.ground.follow(Run::new(service, run, main, job, record)));
         Ok(told)
     }
@@ -201,7 +188,8 @@ impl Worker {
         let boot = adopt::boot_id();
         let record = RunRecord::begun(order.run.as_str(), pid, start, &boot, order.spawn.hash(), log_offset);
         let saved = record.save_with(order.spawn.shared_hashes(), &self.ground.dir, &order.id);
-        if let Err(error) = saved.and_then(|()| record::write_pid(&self.ground.dir, &order.id, pid)) {
+        let written = record::write_pid(&self.ground.dir, &order.id, pid);
+        if let Err(error) = saved.and(written) {
             // The marker in the environment still proves the run to a later agent.
             tracing::warn!("run of {} could not be recorded: {error}", order.id);
         }

@@ -198,7 +198,11 @@ impl Run {
             }
             None => Ok(()),
         };
-        if let Err(error) = saved.and_then(|()| record::remove_pid(&ground.dir, &self.service)) {
+        let forget = |pid| record::forget_pid(&ground.dir, &self.service, pid);
+        let pid = self.main.as_ref().map(|main| main.identity().pid);
+        // Where nothing can be written the pid can still be taken away, and would mislead.
+        let forgotten = pid.map_or(Ok(()), forget);
+        if let Err(error) = saved.and(forgotten) {
             tracing::warn!("end of {} could not be recorded: {error}", self.service);
         }
     }

@@ -40,8 +40,14 @@ pub struct Machine {
     pub memory: BTreeMap<ServiceId, u64>,
     /// The sources by name.
     pub disk: BTreeMap<String, String>,
-    /// The wishes that were stored last.
+    /// The wishes that the agent knows.
     pub intent: Intent,
+    /// Those that the next agent would find.
+    stored: Intent,
+    /// Whether nothing can be stored: the disk is full.
+    pub is_full: bool,
+    /// Whether they can't be read.
+    pub is_intent_lost: bool,
     /// The actions that were ordered.
     pub actions: Vec<RunId>,
     /// How actions end by themselves, by their names: as [`Event::ActionEnded`] tells it.
@@ -100,6 +106,9 @@ impl Machine {
             memory: BTreeMap::new(),
             disk: BTreeMap::new(),
             intent: Intent::new(),
+            stored: Intent::new(),
+            is_full: false,
+            is_intent_lost: false,
             actions: Vec::new(),
             ends_of_actions: BTreeMap::new(),
             watched_files: BTreeMap::new(),
@@ -152,11 +161,56 @@ impl Machine {
             Due::Ends(..) | Due::OthersEnd(_) => true,
             Due::Fact(_) | Due::Read | Due::Answer(..) | Due::Rotates(_) => false,
         });
+        self.intent.clone_from(&self.stored);
         self.probing.clear();
         self.reading = None;
         self.policies.clear();
         // What the next one is told of anew.
         self.logs.values_mut().for_each(Log::forget_told);
+    }
+
+    /// The machine sleeps for `span`: all that lies ahead comes so much later, and connections do not survive it.
+    pub fn sleep(&mut self, span: Duration) {
+        self.now = self.now + span;
+        let agenda = std::mem::take(&mut self.agenda);
+        self.agenda.extend(agenda.into_iter().map(|((moment, sequence), due)| {
+            let due = match due {
+                Due::Answer(order, _) => Due::Answer(order, Patience::Ends),
+                Due::Fact(_) | Due::Read | Due::Ends(..) | Due::OthersEnd(_) | Due::Rotates(_) => due,
+            };
+            ((moment + span, sequence), due)
+        }));
+    }
+
+    /// The agent does not run for `span`: what befalls processes goes on, what it does itself waits.
+    pub fn stop_agent(&mut self, span: Duration) {
+        let end = self.now + span;
+        let is_its_own = |due: &Due| match due {
+            // Facts lie in its inbox until it looks.
+            Due::Ends(..) | Due::OthersEnd(_) | Due::Fact(_) => false,
+            Due::Read | Due::Answer(..) | Due::Rotates(_) => true,
+        };
+        let agenda = std::mem::take(&mut self.agenda);
+        self.agenda.extend(agenda.into_iter().map(|((moment, sequence), due)| {
+            let moment = if is_its_own(&due) { moment.max(end) } else { moment };
+            ((moment, sequence), due)
+        }));
+        self.go_on(end);
+    }
+
+    /// What is stored of the wishes is broken.
+    pub fn lose_wishes(&mut self) {
+        self.stored.clear();
+        self.is_intent_lost = true;
+    }
+
+    /// Lets processes go on until `end` while nobody listens.
+    pub fn go_on(&mut self, end: Moment) {
+        while let Some(next) = self.next_moment().filter(|next| *next < end) {
+            self.now = next.max(self.now);
+            self.step();
+        }
+        self.now = end;
     }
 
     fn later(&mut self, span: Duration, due: Due) {

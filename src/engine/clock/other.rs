@@ -1,0 +1,19 @@
+//! Where std's clock is all there is: on some systems it stands still while the machine sleeps.
+
+use std::time::{Duration, Instant};
+
+/// A reading of that clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading(Instant);
+
+impl Reading {
+    /// What it shows now.
+    pub fn now() -> Self {
+        Self(Instant::now())
+    }
+
+    /// How much time lies between `earlier` and this.
+    pub fn since(self, earlier: Self) -> Duration {
+        self.0.saturating_duration_since(earlier.0)
+    }
+}
