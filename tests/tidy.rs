@@ -34,27 +34,27 @@ fn the_domain_names_every_variant_of_its_enums() {
 
 #[test]
 fn every_module_says_what_it_is_for() {
-    hold(&["src", "tests", "benches"], lint::module_docs);
+    hold(&["src", "tests", "benches", "fuzz/targets"], lint::module_docs);
 }
 
 #[test]
 fn every_file_holds_one_idea() {
-    hold(&["src", "tests", "benches"], lint::length);
+    hold(&["src", "tests", "benches", "fuzz/targets"], lint::length);
 }
 
 #[test]
 fn unsafe_code_lives_with_the_processes_only() {
-    hold(&["src", "tests", "benches"], lint::unsafety);
+    hold(&["src", "tests", "benches", "fuzz/targets"], lint::unsafety);
 }
 
 #[test]
 fn nothing_is_half_done() {
-    hold(&["src", "tests", "benches"], lint::unfinished);
+    hold(&["src", "tests", "benches", "fuzz/targets"], lint::unfinished);
 }
 
 #[test]
 fn no_line_ends_in_white_space() {
-    hold(&["src", "tests", "benches"], lint::trailing_space);
+    hold(&["src", "tests", "benches", "fuzz/targets"], lint::trailing_space);
 }
 
 /// Panics with every breach of `rule` in the Rust files below `folders`.

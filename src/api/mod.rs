@@ -27,6 +27,9 @@ pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Samplin
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use serve::serve_one;
 
 /// The OpenAPI document of the interface.
 pub const OPENAPI: &str = include_str!("openapi.json");

@@ -60,6 +60,16 @@ pub async fn serve(listener: Listener, router: Router, end: impl Future<Output =
     listener
 }
 
+/// Serves a client that nobody competes with.
+#[cfg(fuzzing)]
+pub async fn serve_one(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    router: Router,
+    ended: watch::Receiver<()>,
+) {
+    converse(stream, router, Heard::default(), false, ended).await;
+}
+
 /// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone; only the first
 /// if it `asks_once`.
 async fn converse(

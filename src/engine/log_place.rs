@@ -22,6 +22,9 @@ use crate::domain::ServiceId;
 /// Bytes of a record: three numbers, the step, and a checksum; all unsigned, 64 bits, little-endian.
 const RECORD: usize = 40;
 
+/// No log becomes so long, in bytes; and no sum of what a record says and a file's length is too large for 64 bits.
+const MOST: u64 = 1 << 62;
+
 /// Which step of a rotation is under way, for whoever finds it half done.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogStep {
@@ -105,7 +108,8 @@ impl LogRecord {
             3 => LogStep::Cutting(bytes),
             4.. => return None,
         };
-        let is_sound = rest.is_empty() && sum == checksum(&numbers[..4]) && base <= front;
+        let is_sound = rest.is_empty() && sum == checksum(&numbers[..4]);
+        let is_sound = is_sound && base <= front && front <= MOST && bytes <= MOST;
         is_sound.then_some(Self { base, front, step })
     }
 }
@@ -236,6 +240,23 @@ mod tests {
         for damaged in [&good[..39], &[0; RECORD], &[&good[..], &[0]].concat(), b""] {
             fs::write(&path, damaged).unwrap();
             assert_eq!(LogRecord::load(&path).unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_record_of_more_than_any_log_can_hold_is_not_believed() {
+        let (_folder, dir, id) = place();
+        fs::write(dir.log(&id), "12345").unwrap();
+        let log = File::open(dir.log(&id)).unwrap();
+        for (base, front, step) in [
+            (u64::MAX - 1, u64::MAX, LogStep::Rest),
+            (5, u64::MAX, LogStep::Rest),
+            (0, 1, LogStep::Moving(u64::MAX)),
+            (1, 1, LogStep::Cutting(u64::MAX)),
+        ] {
+            LogRecord { base, front, step }.save(&dir.log_record(&id)).unwrap();
+            let place = LogPlace::of(&dir, &id, Some(&log)).unwrap();
+            assert_eq!(place, LogPlace { base: 0, front: 0, end: 5 }, "{base} {front} {step:?}");
         }
     }
 

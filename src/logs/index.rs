@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -181,8 +181,10 @@ fn replace(path: &Path, marks: &[Mark]) -> io::Result<()> {
 
 /// The marks in the index at `path` that can be believed of a log of `length` bytes, and whether those are all.
 fn read_marks(path: &Path, length: u64) -> io::Result<(Vec<Mark>, bool)> {
-    let bytes = match fs::read(path) {
-        Ok(bytes) => bytes,
+    let mut bytes = Vec::new();
+    match File::open(path) {
+        // What is longer was not written here, and what is left over counts as torn.
+        Ok(file) => file.take((LIMIT + 2 * RECORD) as u64 + 1).read_to_end(&mut bytes)?,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((Vec::new(), true)),
         Err(error) => return Err(error),
     };
@@ -373,6 +375,18 @@ mod tests {
         fs::write(&path, bytes).unwrap();
         bench.mark(10, 5.0);
         assert_eq!(bench.marks(), [(0.0, 5), (1.0, 8), (5.0, 10)]);
+    }
+
+    #[test]
+    fn an_index_of_any_length_does_not_fill_the_memory_and_becomes_small_again() {
+        let mut bench = Bench::new();
+        let path = bench.state.log_index(&bench.id);
+        fs::write(&path, encode(&[Mark { at: T, offset: 5 }])).unwrap();
+        OpenOptions::new().write(true).open(&path).unwrap().set_len(1 << 40).unwrap();
+        bench.mark(10, 5.0);
+        assert!(fs::metadata(&path).unwrap().len() <= LIMIT as u64);
+        let (marks, whole) = read_marks(&path, 10).unwrap();
+        assert_eq!((marks.last(), whole), (Some(&Mark { at: T + 5000, offset: 10 }), true));
     }
 
     #[test]

@@ -100,6 +100,6 @@ impl Posted {
 }
 
 /// `text` for a body that may hold markup.
-fn markup(text: &str) -> String {
+pub fn markup(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }

@@ -23,6 +23,9 @@ use crate::engine::Handle;
 use crate::engine::ports::Notifier;
 pub use message::{Answer, Message};
 use queue::{Queue, Waiting};
+#[cfg(all(fuzzing, target_os = "linux"))]
+#[doc(hidden)]
+pub use server::markup;
 use server::{Posted, Server};
 
 /// How long a server may take to show a notification.

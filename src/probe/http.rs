@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode, Url};
+use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
@@ -32,6 +32,11 @@ pub(super) struct Expected<'e> {
 /// # Errors
 /// When the TLS library can't be set up.
 pub(super) fn client() -> reqwest::Result<Client> {
+    builder().build()
+}
+
+/// What [`client`] is made of.
+pub(super) fn builder() -> ClientBuilder {
     let mut headers = HeaderMap::new();
     headers.insert(ACCEPT, HeaderValue::from_static("*/*"));
     // Tells the service that nothing more will come, so that it need not wait for it.
@@ -43,18 +48,18 @@ pub(super) fn client() -> reqwest::Result<Client> {
         .redirect(Policy::none())
         .pool_max_idle_per_host(0)
         .dns_resolver(Arc::new(Loopback));
-    with_tls(builder).build()
+    with_tls(builder)
 }
 
 #[cfg(feature = "https")]
-fn with_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+fn with_tls(builder: ClientBuilder) -> ClientBuilder {
     // Fails only if there is one already, which is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     builder.tls_danger_accept_invalid_certs(true)
 }
 
 #[cfg(not(feature = "https"))]
-fn with_tls(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
+fn with_tls(builder: ClientBuilder) -> ClientBuilder {
     builder
 }
 
@@ -120,7 +125,7 @@ fn is_endless(headers: &HeaderMap) -> bool {
     ["text/event-stream", "multipart/x-mixed-replace"].iter().any(|endless| kind.starts_with(endless))
 }
 
-fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], expected: Expected<'_>) -> Outcome {
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, body: &[u8], expected: Expected<'_>) -> Outcome {
     let code = status.as_u16();
     if !expected.status.iter().any(|(from, to)| (*from..=*to).contains(&code)) {
         let said = if status.is_redirection()

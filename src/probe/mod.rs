@@ -8,6 +8,9 @@ mod connect;
 #[cfg_attr(windows, path = "windows/exec.rs")]
 mod exec;
 mod file;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod http;
 mod net;
 mod output;

@@ -79,5 +79,8 @@ pub use heap::share_one_heap;
 #[cfg(unix)]
 pub use os::OsProcesses;
 pub use record::{RunEnd, RunRecord};
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use spared::remembered;
 #[cfg(windows)]
 pub use windows::{OsProcesses, errand, peek};

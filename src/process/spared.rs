@@ -4,8 +4,8 @@
 //! process, until nothing carries the marker any more: a later agent must neither take it for a living run nor end it.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +19,8 @@ use crate::engine::StateDir;
 
 /// The version of the file's format that is written; later ones are not read.
 const FORMAT: u32 = 1;
+/// No more of a file is read, in bytes: it is enough for some hundred thousand runs.
+const LONGEST: u64 = 16 << 20;
 /// Characters of a command line that are shown.
 const COMMAND: usize = 200;
 
@@ -38,7 +40,7 @@ pub(super) fn remember(dir: &StateDir, id: &ServiceId, run: &RunId) -> io::Resul
 }
 
 /// All runs that had left something when it was last looked, of all `services`; forgets none.
-pub(super) fn remembered(dir: &StateDir, services: &[ServiceId]) -> BTreeSet<String> {
+pub fn remembered(dir: &StateDir, services: &[ServiceId]) -> BTreeSet<String> {
     services.iter().flat_map(|id| load(dir, id)).collect()
 }
 
@@ -74,7 +76,8 @@ fn command(pid: u32) -> Option<String> {
 
 /// What is not there, or can't be understood, names none.
 fn load(dir: &StateDir, id: &ServiceId) -> BTreeSet<String> {
-    let read = fs::read(dir.spared(id)).ok().and_then(|text| serde_json::from_slice::<Runs>(&text).ok());
+    let file = File::open(dir.spared(id)).ok();
+    let read = file.and_then(|file| serde_json::from_reader::<_, Runs>(BufReader::new(file.take(LONGEST))).ok());
     let runs = read.filter(|runs| runs.format <= FORMAT).unwrap_or_default().runs;
     runs.into_iter().filter(|run| is_run_id(run)).collect()
 }
@@ -117,6 +120,8 @@ mod tests {
             fs::write(dir.spared(&id), text).unwrap();
             assert!(load(&dir, &id).is_empty(), "{text}");
         }
+        File::create(dir.spared(&id)).unwrap().set_len(1 << 40).unwrap();
+        assert!(load(&dir, &id).is_empty(), "and it is not read to its end");
     }
 
     #[test]

@@ -20,6 +20,9 @@ mod platform;
 mod platform;
 
 pub use disk::DiskSources;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use dotenv::{Variables, variables};
 pub use locate::{Asked, Location};
 pub use parse::{MAX_SOURCE, parse, parse_bytes};
 pub use reader::{Reader, Unwatched};

@@ -5,8 +5,11 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
-use super::file::replace_durably;
+use super::file::{read_bounded, replace_durably};
 use crate::engine::StateDir;
+
+/// No file of ours is longer than this, in bytes.
+const LONGEST: u64 = 64 << 10;
 
 /// What the file says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +30,7 @@ impl AgentRecord {
     /// Reads it; `None` if there is none or it can't be understood. An agent that was killed leaves one behind, so
     /// only the lock or an answer proves that the agent lives.
     pub fn load(dir: &StateDir) -> Option<Self> {
-        serde_json::from_slice(&fs::read(dir.agent()).ok()?).ok()
+        serde_json::from_slice(&read_bounded(&dir.agent(), LONGEST).ok()?).ok()
     }
 }
 
@@ -82,5 +85,7 @@ mod tests {
         assert_eq!(AgentRecord::load(&dir), None);
         fs::write(dir.agent(), "{").unwrap();
         assert_eq!(AgentRecord::load(&dir), None);
+        fs::File::create(dir.agent()).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(AgentRecord::load(&dir), None, "and it is not read to its end");
     }
 }

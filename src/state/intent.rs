@@ -8,12 +8,14 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::file::{beside, replace_durably};
+use super::file::{free_name, put_aside, read_bounded, replace_durably};
 use crate::domain::{Intent, ServiceId};
 use crate::engine::{StateDir, seal};
 
 /// The version of the format that is written; a later one is kept aside.
 const FORMAT: u32 = 1;
+/// No file of ours is longer than this, in bytes: it is enough for a hundred thousand services.
+const LONGEST: u64 = 16 << 20;
 
 #[derive(Serialize, Deserialize)]
 struct Document {
@@ -40,7 +42,7 @@ fn seal_of(services: &BTreeMap<String, Value>) -> String {
 ///
 /// An error means that there may be wishes which can neither be read nor be put aside: nothing must be saved then.
 pub(super) fn load(path: &Path) -> io::Result<(Intent, Option<String>)> {
-    let text = match fs::read(path) {
+    let text = match read_bounded(path, LONGEST) {
         Ok(text) => text,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok((Intent::new(), None)),
         Err(error) => {
@@ -65,7 +67,7 @@ pub(super) fn load(path: &Path) -> io::Result<(Intent, Option<String>)> {
 /// The wishes as far as they can be understood, and whether that is not all of them, for who only looks: nothing is put
 /// aside.
 pub fn peek(dir: &StateDir) -> (Intent, bool) {
-    let text = fs::read(dir.intent()).unwrap_or_default();
+    let text = read_bounded(&dir.intent(), LONGEST).unwrap_or_default();
     let (intent, unknown) = parse(&text).unwrap_or_default();
     (intent, !unknown.is_empty() || is_lost(dir))
 }
@@ -73,7 +75,7 @@ pub fn peek(dir: &StateDir) -> (Intent, bool) {
 /// Whether there must have been wishes that are not there: every agent makes the file before anything else, and seals it.
 /// What is left of the wishes counts all the same: somebody may have edited it.
 pub(super) fn is_lost(dir: &StateDir) -> bool {
-    match fs::read(dir.intent()) {
+    match read_bounded(&dir.intent(), LONGEST) {
         Ok(text) => !serde_json::from_slice::<Document>(&text).is_ok_and(|document| document.is_whole()),
         Err(error) => error.kind() != ErrorKind::NotFound || dir.services().exists() || dir.events().exists(),
     }
@@ -111,24 +113,10 @@ fn told(path: &Path, wrong: &str, aside: &Path) -> String {
     format!("{} {wrong}; it is kept as {}", path.display(), aside.display())
 }
 
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
-    let aside = free_name(path);
-    fs::rename(path, &aside)?;
-    Ok(aside)
-}
-
 fn keep_copy(path: &Path) -> io::Result<PathBuf> {
     let aside = free_name(path);
     fs::copy(path, &aside)?;
     Ok(aside)
-}
-
-/// A name for the bad file that nothing has yet.
-fn free_name(path: &Path) -> PathBuf {
-    let now = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-    let first = beside(path, &format!(".bad-{now}"));
-    let more = (2..100).map(|number| beside(path, &format!(".bad-{now}-{number}")));
-    std::iter::once(first.clone()).chain(more).find(|name| !name.exists()).unwrap_or(first)
 }
 
 #[cfg(test)]
@@ -173,6 +161,19 @@ mod tests {
             assert_eq!(kept_aside(folder.path()), [text]);
             assert_eq!(load(&path).unwrap(), (intent(&[("a", true)]), None));
         }
+    }
+
+    #[test]
+    fn wishes_of_any_length_do_not_fill_the_memory_and_are_kept() {
+        let (folder, path) = place();
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        let (wishes, told) = load(&path).unwrap();
+        assert_eq!(wishes, Intent::new());
+        assert!(told.unwrap().contains("longer than"));
+        let aside = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+        assert_eq!(aside.collect::<Vec<_>>(), [1 << 40]);
+        fs::File::create(&path).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(peek(&StateDir::new(folder.path())), (Intent::new(), true));
     }
 
     #[test]

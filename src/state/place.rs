@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::error::StateError;
-use super::file::{make_private_folder, replace_durably};
+use super::file::{make_private_folder, put_aside, read_bounded, replace_durably};
 use super::platform;
 use crate::engine::{StateDir, seal};
 
@@ -36,6 +36,8 @@ struct Owner {
 const OWNER: &str = "config.json";
 /// The version of its format.
 const FORMAT: u32 = 1;
+/// No such file of ours is longer than this, in bytes.
+const LONGEST_OWNER: u64 = 64 << 10;
 /// The longest part of a directory's name that tells people what it is about.
 const LONGEST_NAME: usize = 40;
 
@@ -79,9 +81,11 @@ pub fn open(config: &Path, flag: Option<&Path>, variable: Option<&OsStr>) -> Res
     let root = place.dir.root();
     make_private_folder(root).map_err(StateError::io("create", root))?;
     if owner(root).is_none() {
-        let mut entries = fs::read_dir(root).map_err(StateError::io("read", root))?;
-        let is_ours = root.join(OWNER).exists() || root.join("services").is_dir();
-        if !is_ours && entries.next().is_some() {
+        let entries = fs::read_dir(root).map_err(StateError::io("read", root))?;
+        let mut names = entries.flatten().map(|entry| entry.file_name());
+        // Many programs have a `config.json`, and many projects a folder `services`.
+        let is_ours = root.join("services").is_dir() && root.join("lock").is_file();
+        if !is_ours && !names.all(|name| is_made_by_us(&name)) {
             return Err(StateError::NotAStateDir { dir: root.to_owned() });
         }
     }
@@ -90,6 +94,10 @@ pub fn open(config: &Path, flag: Option<&Path>, variable: Option<&OsStr>) -> Res
     let owner = Owner { format: FORMAT, hash: Some(hash(Path::new(&config))), config };
     if self::owner(root).is_none() {
         let path = root.join(OWNER);
+        if path.exists() {
+            // Damaged, as far as can be told; if it is not, it was somebody's.
+            put_aside(&path).map_err(StateError::io("put aside", &path))?;
+        }
         let text = serde_json::to_vec(&owner).map_err(|error| StateError::io("write", &path)(error.into()))?;
         replace_durably(&path, &text).map_err(StateError::io("write", &path))?;
     }
@@ -140,8 +148,17 @@ fn readable_name(config: &Path) -> String {
     name
 }
 
+/// Whether something of this name may be in a state directory because an agent has put it there.
+fn is_made_by_us(name: &OsStr) -> bool {
+    const FILES: [&str; 6] = [OWNER, "lock", "agent.json", "agent.log", "intent.json", "events.jsonl"];
+    let name = name.as_encoded_bytes();
+    // What is written, rotated or kept aside lies beside its file.
+    let is_beside = |file: &str| name.strip_prefix(file.as_bytes()).is_some_and(|rest| matches!(rest, [] | [b'.', ..]));
+    name == b"services" || FILES.into_iter().any(is_beside)
+}
+
 fn owner(root: &Path) -> Option<String> {
-    let text = fs::read(root.join(OWNER)).ok()?;
+    let text = read_bounded(&root.join(OWNER), LONGEST_OWNER).ok()?;
     let Owner { config, hash: told, .. } = serde_json::from_slice(&text).ok()?;
     told.is_none_or(|told| told == hash(Path::new(&config))).then_some(config)
 }
@@ -228,6 +245,37 @@ mod tests {
         fs::write(state.join(OWNER), "{").unwrap();
         open(&case.path("a/services.json"), Some(&state), None).unwrap();
         assert_eq!(owner(&state).unwrap(), case.path("a/services.json").display().to_string());
+        let aside = fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+        let aside: Vec<_> =
+            aside.filter(|path| *path != state.join(OWNER)).map(|path| fs::read(path).unwrap()).collect();
+        assert_eq!(aside, [b"{"], "what was there is kept");
+    }
+
+    #[test]
+    fn a_directory_with_somebody_elses_config_json_does_not_become_a_state_directory() {
+        let case = Case::new();
+        let theirs = case.path("b");
+        fs::write(theirs.join(OWNER), r#"{"name": "shop"}"#).unwrap();
+        for folder in ["services", "src"] {
+            fs::create_dir(theirs.join(folder)).unwrap();
+        }
+        let error = open(&case.path("a/services.json"), Some(&theirs), None).unwrap_err();
+        assert!(matches!(error, StateError::NotAStateDir { .. }), "{error}");
+        assert_eq!(fs::read_to_string(theirs.join(OWNER)).unwrap(), r#"{"name": "shop"}"#);
+        // Known by what an agent leaves there, whatever else came to lie beside.
+        fs::write(theirs.join("lock"), "").unwrap();
+        open(&case.path("a/services.json"), Some(&theirs), None).unwrap();
+    }
+
+    #[test]
+    fn a_record_of_any_length_does_not_fill_the_memory() {
+        let case = Case::new();
+        let state = case.path("state");
+        open(&case.path("a/services.json"), Some(&state), None).unwrap();
+        fs::File::create(state.join(OWNER)).unwrap().set_len(1 << 40).unwrap();
+        assert_eq!(owner(&state), None);
+        open(&case.path("a/services.json"), Some(&state), None).unwrap();
+        assert!(owner(&state).is_some());
     }
 
     #[test]

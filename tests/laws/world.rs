@@ -398,8 +398,9 @@ impl World {
             }
             Part::StopCommand => {
                 self.asides.push((id.clone(), Part::StopCommand, argv));
+                let lives = |run: &RunId, child: &fakes::Child| child.main || !self.known_ends.contains(run);
                 let is_asked =
-                    |run: &RunId, child: &fakes::Child| child.id == id && child.main && run.part() == Part::Main;
+                    |run: &RunId, child: &fakes::Child| child.id == id && lives(run, child) && run.part() == Part::Main;
                 let asked = self.children.iter().find(|(run, child)| is_asked(run, child));
                 let asked = asked.map(|(run, _)| run.clone()).expect("a stop command asks a run that lives");
                 self.check_order_of_stop(&asked);
