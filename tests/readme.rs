@@ -7,7 +7,8 @@ use std::process::Command;
 use regex::Regex;
 use serde_json::Value;
 
-const PAGES: [&str; 4] = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ARCHITECTURE.md"];
+const PAGES: [&str; 5] =
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/ARCHITECTURE.md", "docs/RELIABILITY.md"];
 
 #[test]
 fn every_json_example_is_json() {
@@ -80,6 +81,23 @@ fn every_link_to_a_file_or_heading_leads_there() {
                 assert!(root().join(name).parent().unwrap().join(file).exists(), "{name}: no file {file}");
             }
         }
+    }
+}
+
+#[test]
+fn every_promise_names_a_test_that_is_there() {
+    let named = Regex::new(r"`([\w/.]+\.rs)::(\w+)`").unwrap();
+    let page = read("docs/RELIABILITY.md");
+    let mut count = 0;
+    for found in named.captures_iter(&page) {
+        let (file, test) = (&found[1], &found[2]);
+        assert!(read(file).contains(&format!("fn {test}(")), "{file} has no {test}");
+        count += 1;
+    }
+    assert!(count > 40, "the promises are gone");
+    let (promises, _longer) = page.split_once("## Longer").unwrap();
+    for line in promises.lines().filter(|line| line.starts_with("| ") && !line.starts_with("| fault |")) {
+        assert!(named.is_match(line), "no test is named for: {line}");
     }
 }
 

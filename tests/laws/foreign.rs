@@ -217,3 +217,15 @@ fn the_end_of_the_agent_takes_an_adopted_stranger_along_and_no_other() {
     assert!(world.pass_until(second(60), |world| world.exited));
     assert!(!world.children[&run].lives());
 }
+
+#[test]
+fn a_stop_takes_effect_whenever_it_comes_also_while_the_port_is_looked_at() {
+    // The port is looked at every two seconds, for a millisecond.
+    for after in 0..2_100 {
+        let mut world = taken(true);
+        world.pass(Duration::from_millis(after));
+        world.command(Command::Stop(only_db())).expect("db can be stopped");
+        world.pass(Duration::from_millis(10));
+        assert_eq!(world.process("db"), ProcessState::Stopped, "after {after} ms");
+    }
+}

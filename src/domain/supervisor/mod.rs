@@ -268,10 +268,12 @@ impl Supervisor {
     fn step_unit(&mut self, now: Moment, id: &ServiceId, input: Input) {
         let Some(unit) = self.fleet.units.get_mut(id) else { return };
         let mut orders = Orders { effects: &mut self.effects, generation: self.generation };
+        let before = std::mem::discriminant(&unit.phase);
         let changed = unit.step(now, input, &mut orders);
         unit.note_launch(now);
+        // That a port is still taken is no news to anybody, but what is in that phase can be stopped again.
+        self.replan |= changed || before != std::mem::discriminant(&unit.phase);
         if changed {
-            self.replan = true;
             self.dirty.insert(id.clone());
         }
         self.deadlines.set(id, unit.phase.next_deadline());
