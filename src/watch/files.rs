@@ -222,6 +222,12 @@ impl Worker {
     /// Watches the folders that matter now, and tells of the files in those that are new. Of the `first` time for a
     /// service it tells only what has changed since it was ordered: the rest is what the service has started with.
     fn walk(&mut self, first: Option<(&ServiceId, SystemTime)>) {
+        // What comes to be in a folder after it was listed and before it was watched is told by nobody.
+        while self.watch_more(first) {}
+    }
+
+    /// One walk; true if more is watched than before.
+    fn watch_more(&mut self, first: Option<(&ServiceId, SystemTime)>) -> bool {
         let (mut wanted, mut new) = (BTreeSet::new(), Vec::new());
         for (id, watched) in &mut self.services {
             let mut folders = BTreeSet::new();
@@ -239,6 +245,7 @@ impl Worker {
             let _ = self.watcher.unwatch(folder);
         }
         self.folders.retain(|folder| wanted.contains(folder));
+        let before = self.folders.len();
         for folder in wanted {
             if self.folders.contains(&folder) {
                 continue;
@@ -265,6 +272,7 @@ impl Worker {
                 }
             }
         }
+        self.folders.len() > before
     }
 
     /// Tells of all files that have changed since it was quiet: more came at once than the system keeps in mind. What was

@@ -32,6 +32,7 @@ held_by! {
         a_change_is_told_to_all_who_watch_the_file_and_to_nobody_else,
         reading_is_no_change,
         files_in_folders_that_come_later_are_told,
+        a_file_is_told_that_comes_with_the_way_to_it_while_that_is_being_looked_at,
         a_folder_that_is_made_anew_is_watched_as_before,
         folders_that_tools_make_are_left_alone_unless_they_are_named,
         who_watches_no_more_is_told_no_more_and_other_patterns_replace_the_first,
@@ -67,6 +68,17 @@ fn files_in_folders_that_come_later_are_told(world: &mut dyn World) {
     assert_eq!(first.unwrap_or_default(), ["api not/yet/there/app.py"]);
     world.write("not/yet/there/app.py");
     assert_eq!(told(world), ["api not/yet/there/app.py"]);
+}
+
+fn a_file_is_told_that_comes_with_the_way_to_it_while_that_is_being_looked_at(world: &mut dyn World) {
+    world.write("src/app.py");
+    watch(world, "api", &["src", "**", "*.py"]);
+    for round in 0..100 {
+        let path = format!("src/{round}/deep/er/still/deeper.py");
+        world.write(&path);
+        let file = world.folder().join(path);
+        while world.next().1 != file.to_string_lossy() {}
+    }
 }
 
 fn a_folder_that_is_made_anew_is_watched_as_before(world: &mut dyn World) {
