@@ -132,7 +132,10 @@ pub fn stranger_with(world: &mut RealWorld, environment: &[(&str, &str)]) -> Des
     command.args(&argv[1..]).env(FOLDER, &folder).envs(environment.iter().copied()).current_dir(&folder);
     let parent = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap().id();
     let port = folder.join("port");
-    world.wait_until("the stranger listens", || port.exists());
+    // The shells tell of them in an order of their own.
+    let told = ["listener", "mate", "child"].map(|file| folder.join(file));
+    let is_told = |file: &PathBuf| fs::read_to_string(file).is_ok_and(|text| text.ends_with('\n'));
+    world.wait_until("the stranger listens", || port.exists() && told.iter().all(is_told));
     let number = |file: &str| fs::read_to_string(folder.join(file)).unwrap().trim().parse::<u32>().unwrap();
     let pid = number("listener");
     let process = ProcessId { pid, start: start_time(pid) };
