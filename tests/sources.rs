@@ -5,6 +5,8 @@
 
 #[path = "support/any_change.rs"]
 mod any_change;
+#[path = "support/dice.rs"]
+mod dice;
 #[path = "support/saving.rs"]
 mod saving;
 

@@ -14,7 +14,7 @@ use tokio::task::LocalSet;
 use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
 use super::console::Console;
 use super::plan::proposals;
-use super::platform::{Requests, uptime};
+use super::platform::Requests;
 use super::project::{Project, in_full};
 use super::{signals, words};
 use crate::api::{self, Backstage, Listener};
@@ -107,7 +107,7 @@ impl Agent<'_> {
         let Self { project, dir, socket, face, is_quiet } = self;
         // From here on no signal ends the agent without a word.
         let requests = Requests::listen().map_err(|error| format!("failed to listen to signals: {error}"))?;
-        let clock = Clock::start(uptime());
+        let clock = Clock::since_boot();
         let engine = Engine::new(clock, RunIds::new(&prefix()));
         let (inbox, handle) = (engine.inbox(), engine.handle());
 

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::platform::uptime;
 use super::project::Project;
 use crate::api::Proposals;
 use crate::cli::{self, Control, Exit, Global, Plan, refuse};
@@ -27,7 +26,7 @@ pub(super) fn plan(project: &Project, global: &Global, plan: &Plan) -> Exit {
     let control = Control { socket, config: project.location.main.clone() };
     cli::plan(&files, plan.output.json, &control, || {
         let dir = project.state(global)?.dir;
-        let clock = Clock::start(uptime());
+        let clock = Clock::since_boot();
         let (runs, ends) = process::peek(&dir, clock)
             .map_err(|error| format!("failed to look for services that an earlier agent has left: {error}"))?;
         // The supervisor is what an agent would be; it is asked once, and does nothing.

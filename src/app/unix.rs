@@ -1,8 +1,7 @@
-//! What only Unix knows of: signals, and clocks with an origin of their own.
+//! What only Unix knows of: signals.
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -34,12 +33,6 @@ impl Requests {
             Some(()) = self.hang_up.recv() => true,
         }
     }
-}
-
-/// The machine's age, with its sleep: before that no process can have begun.
-pub(super) fn uptime() -> Duration {
-    // It is told in whole seconds. Unknown, it counts from now: what is older then seems to have just begun.
-    Duration::from_secs(sysinfo::System::uptime().map_or(0, |uptime| uptime + 1))
 }
 
 /// Nothing that this program would have to be started again for.

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use tokio::signal::windows::{
     CtrlBreak, CtrlC, CtrlClose, CtrlLogoff, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown,
@@ -45,12 +44,6 @@ impl Requests {
             Some(()) = self.shut_down.recv() => true,
         }
     }
-}
-
-/// The machine's age: before that no process can have begun.
-pub(super) fn uptime() -> Duration {
-    // Unknown, it counts from now: what is older then seems to have just begun.
-    Duration::from_secs(sysinfo::System::uptime().unwrap_or(0))
 }
 
 /// Does what this program has been started again for, if it has.

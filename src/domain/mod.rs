@@ -7,6 +7,7 @@ pub mod catalog;
 pub mod critical;
 pub mod diff;
 mod event;
+mod fnv;
 mod forecast;
 mod id;
 mod launch;
@@ -28,6 +29,7 @@ pub use event::{
     Accepted, ActionOrder, Aim, Answer, Command, Effect, Event, Goal, Intent, MeasureOrder, Occurrence, ProbeOrder,
     Refusal, Selection, Shutdown, SpawnOrder, TakeOrder,
 };
+pub use fnv::Fnv1a;
 pub use forecast::{Does, Forecast, Planned, Proposal};
 pub use id::{MAX_SERVICE_ID, Part, RunId, RunIds, ServiceId};
 pub use launch::{Launch, Wait};

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indexmap::IndexMap;
 
+use super::fnv::Fnv1a;
 use super::id::ServiceId;
 use super::node::Node;
 use super::problem::Place;
@@ -252,7 +253,7 @@ impl Spawn {
                 None => hash.write_count(usize::MAX),
             }
         }
-        format!("{:016x}", hash.0)
+        format!("{:016x}", hash.sum())
     }
 
     /// A hash of the value of each shared variable, by name: enough to tell later which of them have changed, and no
@@ -262,7 +263,7 @@ impl Spawn {
             let mut hash = Fnv1a::default();
             hash.write_text(value);
             // A name and half a hash: there may be many, and each run keeps them.
-            format!("{:08x}", (hash.0 >> 32) ^ (hash.0 & 0xffff_ffff))
+            format!("{:08x}", (hash.sum() >> 32) ^ (hash.sum() & 0xffff_ffff))
         };
         self.shared_env.iter().map(|(name, value)| (name.clone(), hash(value))).collect()
     }
@@ -534,31 +535,5 @@ impl Signal {
             Self::Xcpu => "XCPU",
             Self::Xfsz => "XFSZ",
         }
-    }
-}
-
-/// 64-bit FNV-1a (<http://www.isthe.com/chongo/tech/comp/fnv/>), because `std`'s hashers may differ between builds.
-struct Fnv1a(u64);
-
-impl Default for Fnv1a {
-    fn default() -> Self {
-        Self(0xcbf2_9ce4_8422_2325)
-    }
-}
-
-impl Fnv1a {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-
-    fn write_count(&mut self, count: usize) {
-        self.write(&(count as u64).to_le_bytes());
-    }
-
-    fn write_text(&mut self, text: &str) {
-        self.write_count(text.len());
-        self.write(text.as_bytes());
     }
 }

@@ -22,6 +22,11 @@ impl Clock {
         Self { origin: Reading::now(), at_origin: Moment::at(uptime) }
     }
 
+    /// A clock whose zero is the machine's boot, by the kernel's own reckoning where that is told.
+    pub fn since_boot() -> Self {
+        Self::start(platform::uptime())
+    }
+
     /// Now.
     pub fn now(&self) -> Moment {
         self.at_origin + Reading::now().since(self.origin)

@@ -1,9 +1,10 @@
 //! A seal by which a file that was damaged is told from one that says something else. It keeps nobody out.
 
-/// The seal of `content`: 16 hexadecimal digits, the same in every build (64-bit FNV-1a).
+use crate::domain::Fnv1a;
+
+/// The seal of `content`: 16 hexadecimal digits, the same in every build.
 pub fn seal(content: &[u8]) -> String {
-    let step = |hash: u64, byte: &u8| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    format!("{:016x}", content.iter().fold(0xcbf2_9ce4_8422_2325, step))
+    format!("{:016x}", Fnv1a::of(content))
 }
 
 #[cfg(test)]

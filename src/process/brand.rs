@@ -17,6 +17,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::limit::Limit;
 use super::stat;
+use crate::domain::Fnv1a;
 
 /// The brand of one run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,13 +26,10 @@ pub(super) struct Brand(u64);
 impl Brand {
     /// The brand of `run` under `state_dir`: the same in every build, because the next agent looks for it.
     pub fn of(state_dir: &OsStr, run: &str) -> Self {
-        let bytes = state_dir.as_bytes().iter().chain(&[0]).chain(run.as_bytes());
-        // 64-bit FNV-1a.
-        let hash = bytes.fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        });
+        let mut sum = Fnv1a::default();
+        [state_dir.as_bytes(), &[0], run.as_bytes()].into_iter().for_each(|part| sum.write(part));
         // Larger than any number that people would set, and less than "no limit".
-        Self((hash >> 2) | (1 << 61))
+        Self((sum.sum() >> 2) | (1 << 61))
     }
 
     /// The brand of the process `pid`; `None` if it has none, or is gone.

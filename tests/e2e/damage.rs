@@ -8,8 +8,9 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use crate::deaths::{Dice, assert_none_runs_twice, leaders};
+use crate::deaths::{assert_none_runs_twice, leaders};
 use crate::desk::{Desk, PROGRAM, free_port, is_alive};
+use crate::dice::Dice;
 use crate::supervision::demo;
 
 /// How often the state directory is damaged; more by `PILOTLIGHT_DAMAGES`.

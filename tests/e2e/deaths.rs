@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::desk::{Desk, PROGRAM, is_alive, pause, signal_process};
+use crate::dice::Dice;
 
 /// How many services are changed, stopped, started and crashed all the time.
 const RESTLESS: u64 = 4;
@@ -16,19 +17,6 @@ const RESTLESS: u64 = 4;
 /// How often the agent is killed; more by `PILOTLIGHT_KILLS`.
 fn kills() -> u64 {
     std::env::var("PILOTLIGHT_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(15)
-}
-
-/// Numbers that look random, and are the same ones each time that the agent is killed so often.
-pub struct Dice(pub u64);
-
-impl Dice {
-    /// A number below `bound`: SplitMix64.
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % bound
-    }
 }
 
 fn restless(round: u64) -> String {

@@ -11,6 +11,8 @@ mod critical;
 mod damage;
 mod deaths;
 mod desk;
+#[path = "../support/dice.rs"]
+mod dice;
 mod example;
 mod foreign;
 mod include;

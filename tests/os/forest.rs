@@ -13,6 +13,7 @@ use std::process::{Command, Stdio};
 use pilotlight::domain::{Event, RunId, Signal};
 
 use crate::conformance::{World, spawned};
+use crate::dice::Dice;
 use crate::world::{RealWorld, processes_in};
 
 /// So many trees grow; more by `PILOTLIGHT_TREES`.
@@ -65,10 +66,10 @@ struct Tree(Vec<Node>);
 impl Tree {
     fn grown(seed: u64) -> Self {
         let mut dice = Dice(seed);
-        let size = 4 + dice.below(8);
+        let size = 4 + dice.among(8);
         let mut nodes: Vec<Node> = Vec::new();
         for number in 0..size {
-            let habit = match (number, dice.below(8)) {
+            let habit = match (number, dice.among(8)) {
                 // A root that ends or stops has tests of its own.
                 (0, _) => Habit::Sleeps,
                 (_, 0 | 1) => Habit::Stops,
@@ -76,10 +77,10 @@ impl Tree {
                 (_, 3) => Habit::Storms,
                 (_, _) => Habit::Sleeps,
             };
-            nodes.push(Node { is_deaf: dice.below(2) == 0, habit, children: Vec::new() });
+            nodes.push(Node { is_deaf: dice.among(2) == 0, habit, children: Vec::new() });
             if let Some(others) = number.checked_sub(1) {
-                let parent = dice.below(others + 1);
-                let way = WAYS[dice.below(WAYS.len())];
+                let parent = dice.among(others + 1);
+                let way = WAYS[dice.among(WAYS.len())];
                 // Whoever ends by itself would be started anew for ever.
                 let way = if nodes[number].habit == Habit::Leaves { WAYS[4] } else { way };
                 nodes[parent].children.push((number, way));
@@ -123,18 +124,6 @@ impl Tree {
     /// Whether all of it has grown in `folder`.
     fn is_grown(&self, folder: &Path) -> bool {
         (0..self.0.len()).all(|number| folder.join(format!("up.{number}")).exists())
-    }
-}
-
-/// Numbers that look random, and are the same for the same seed: SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 }
 
@@ -239,7 +228,7 @@ fn a_tree_that_is_killed_while_it_grows_is_gone_as_a_whole() {
         let world = &mut RealWorld::new();
         let tree = Tree::grown(1000 + seed);
         let (wild, folder) = run(world, &tree, false);
-        let last = format!("up.{}", Dice(seed).below(tree.0.len()));
+        let last = format!("up.{}", Dice(seed).among(tree.0.len()));
         if seed % 2 == 1 {
             world.wait_until("a part of it has grown", || folder.join(&last).exists());
         }

@@ -5,6 +5,8 @@
 
 mod adoption;
 mod conformance;
+#[path = "../support/dice.rs"]
+mod dice;
 mod forest;
 mod helpers;
 mod spawning;

@@ -6,6 +6,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
+use crate::dice::Dice;
 use crate::saving::WAYS;
 
 /// Somebody who changes things.
@@ -26,12 +27,12 @@ impl Somebody {
 
     /// Between one and `most` changes in a row; tells which.
     pub fn acts(&mut self, most: usize) -> Vec<String> {
-        (0..=self.dice.below(most)).map(|_| self.act()).collect()
+        (0..=self.dice.among(most)).map(|_| self.act()).collect()
     }
 
     fn act(&mut self) -> String {
         self.count += 1;
-        match self.dice.below(16) {
+        match self.dice.among(16) {
             0..=6 => {
                 let path = self.source();
                 fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -39,7 +40,7 @@ impl Somebody {
                     // A link that leads nowhere is not saved through.
                     let _ = fs::remove_file(&path);
                 }
-                let (way, save) = WAYS[self.dice.below(WAYS.len())];
+                let (way, save) = WAYS[self.dice.among(WAYS.len())];
                 let is_environment = path.ends_with(".env");
                 save(&path, &if is_environment { format!("A={}\n", self.count) } else { self.text() });
                 format!("{way} {}", path.display())
@@ -98,7 +99,7 @@ impl Somebody {
                 "drops many in, and takes them out again".to_owned()
             }
             _ => {
-                let (path, mode) = (self.source(), [0o600, 0o644, 0o666][self.dice.below(3)]);
+                let (path, mode) = (self.source(), [0o600, 0o644, 0o666][self.dice.among(3)]);
                 let _ = fs::set_permissions(&path, fs::Permissions::from_mode(mode));
                 format!("gives {} the mode {mode:o}", path.display())
             }
@@ -109,7 +110,7 @@ impl Somebody {
     fn source(&mut self) -> PathBuf {
         const FILES: [&str; 5] =
             ["services.json", ".env", "services.d/a.json", "services.d/b.json", "services.d/c.json"];
-        self.folder.join(FILES[self.dice.below(FILES.len())])
+        self.folder.join(FILES[self.dice.among(FILES.len())])
     }
 
     fn text(&self) -> String {
@@ -159,17 +160,5 @@ impl Somebody {
                 symlink(format!("..data/{name}"), place.join(name)).unwrap();
             }
         }
-    }
-}
-
-/// Numbers that look random, and are the same for the same seed: SplitMix64.
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % bound as u64) as usize
     }
 }

@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+/// The machine's age, with its sleep: its processes' starts count from the same boot.
+pub(super) fn uptime() -> Duration {
+    Reading::now().0
+}
+
 /// A reading of that clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading(Duration);

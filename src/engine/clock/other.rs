@@ -2,6 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+/// The machine's age: no process is older.
+pub(super) fn uptime() -> Duration {
+    // It is told in whole seconds. Unknown, it counts from now: what is older then seems to have just begun.
+    Duration::from_secs(sysinfo::System::uptime().map_or(0, |uptime| uptime + 1))
+}
+
 /// A reading of that clock.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Reading(Instant);
