@@ -23,7 +23,7 @@ mod show;
 mod tests;
 mod wait;
 
-pub use backstage::{Backstage, Checkouts, Journal, LastLines, Proposals, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Meter, Proposals};
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;

@@ -43,7 +43,11 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// # Errors
 /// When none does: why the last one did not.
 pub(super) async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
-    let mut rest = addresses(host).await?.into_iter();
+    let addresses = addresses(host).await?;
+    if let [only] = addresses[..] {
+        return TcpStream::connect((only, port)).await;
+    }
+    let mut rest = addresses.into_iter();
     let mut tries = FuturesUnordered::new();
     let mut failure = io::Error::other("host without an address");
     loop {

@@ -114,6 +114,10 @@ pub(super) async fn probe(client: Option<&Client>, url: Url, expected: Expected<
 }
 
 /// An answer, however it was asked for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and there is one for each question under way"
+)]
 enum Answer {
     Plain(plain::Answer),
     Whole(Response),
