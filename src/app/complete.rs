@@ -16,11 +16,15 @@ use clap_complete::{ArgValueCandidates, CompletionCandidate};
 use super::project::Project;
 use crate::cli::{self, Global};
 use crate::domain::Catalog;
+use crate::domain::secrets::Secrets;
+use crate::domain::text::{plain, plain_line};
 
 /// The variable by which a shell asks; its value is the shell's name.
 const VARIABLE: &str = cli::COMPLETION_VARIABLE;
 /// Reading the files may take this long; after that nothing is completed, rather than keep somebody waiting who types.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// The longest explanation of a candidate, in characters.
+const MOST_HELP: usize = 200;
 
 /// Answers a shell, if it is one that asks.
 pub(super) fn complete() -> Option<ExitCode> {
@@ -75,20 +79,20 @@ fn candidates(names: Names, words: &Arc<[OsString]>, quotes: bool) -> Vec<Comple
     let reading = std::thread::Builder::new().name("complete".to_owned()).spawn(move || {
         let project = Project::find(&global(&asked));
         // Who waits for it may have lost patience.
-        let _ = sender.send(project.map(|project| project.catalog()));
+        let _ = sender.send(project.map(|project| project.known()));
     });
-    let Ok(Ok(catalog)) = reading.map_err(drop).and_then(|_| found.recv_timeout(PATIENCE).map_err(drop)) else {
+    let Ok(Ok((catalog, secrets))) = reading.map_err(drop).and_then(|_| found.recv_timeout(PATIENCE).map_err(drop)) else {
         return Vec::new();
     };
     let candidate = |(value, help): (String, String)| {
-        let help = Some(help).filter(|help| !help.is_empty() && *help != value).map(Into::into);
+        let help = Some(plain_line(&help, MOST_HELP)).filter(|help| !help.is_empty() && *help != value).map(Into::into);
         CompletionCandidate::new(if quotes { quoted(&value) } else { value }).help(help)
     };
-    named(names, &catalog, words).into_iter().map(candidate).collect()
+    named(names, &catalog, &secrets, words).into_iter().filter(|(value, _)| plain(value) == *value).map(candidate).collect()
 }
 
 /// The names, each with a word of explanation.
-fn named(names: Names, catalog: &Catalog, words: &[OsString]) -> Vec<(String, String)> {
+fn named(names: Names, catalog: &Catalog, secrets: &Secrets, words: &[OsString]) -> Vec<(String, String)> {
     match names {
         Names::Ids => {
             catalog.services.iter().map(|(id, service)| (id.to_string(), service.display.name.clone())).collect()
@@ -99,7 +103,7 @@ fn named(names: Names, catalog: &Catalog, words: &[OsString]) -> Vec<(String, St
             let services = catalog.services.values().filter(|service| named.is_none_or(|named| named.id == service.id));
             services
                 .flat_map(|service| service.actions.iter())
-                .map(|action| (action.name.clone(), action.argv.join(" ")))
+                .map(|action| (action.name.clone(), secrets.hide_words(&action.argv, &[]).join(" ")))
                 .collect()
         }
     }

@@ -98,9 +98,10 @@ impl Project {
         self.read().catalog.services.into_keys().collect()
     }
 
-    /// What is defined now.
-    pub fn catalog(&self) -> Catalog {
-        self.read().catalog
+    /// What is defined now, and what is secret of it.
+    pub fn known(&self) -> (Catalog, Secrets) {
+        let (resolution, secrets) = judge(self.reader().read("asked to".to_owned()));
+        (resolution.catalog, secrets)
     }
 
     /// Judges the whole configuration, or single files by themselves.
@@ -116,7 +117,7 @@ impl Project {
             let name = file.to_string_lossy();
             match self.reader().read_alone(&name, &path) {
                 Some(reading) => {
-                    let alone = judge(reading);
+                    let alone = judge(reading).0;
                     problems.extend(alone.problems.into_iter().map(as_alone));
                     // What a service needs from other files does not make it less defined in this one.
                     ids.extend(alone.catalog.services.into_keys().chain(alone.invalid));
@@ -132,7 +133,7 @@ impl Project {
     }
 
     fn read(&self) -> Resolution {
-        judge(self.reader().read("asked to".to_owned()))
+        judge(self.reader().read("asked to".to_owned())).0
     }
 
     /// Reads its sources, and watches nothing.
@@ -152,8 +153,8 @@ pub(super) fn written_elsewhere(ids: &[String], defined: &[ServiceId], dir: &Sta
     defined.iter().filter(asked).filter(taken).map(told).collect()
 }
 
-/// What a reading means to whoever waits for nothing: what is empty or broken now is told now.
-fn judge(reading: Reading) -> Resolution {
+/// What a reading means to whoever waits for nothing: what is empty or broken now is told now. With it, what is secret.
+fn judge(reading: Reading) -> (Resolution, Secrets) {
     let (mut ledger, mut secrets) = (Ledger::default(), Secrets::default());
     secrets.learn_sources(&reading);
     ledger.take(Moment::default(), reading);
@@ -164,7 +165,7 @@ fn judge(reading: Reading) -> Resolution {
     let mut resolution = settled.resolution;
     secrets.learn_services(&resolution.catalog, &Catalog::default());
     resolution.problems.iter_mut().for_each(|problem| secrets.veil_problem(problem));
-    resolution
+    (resolution, secrets)
 }
 
 /// What another file may define is no error of this one.

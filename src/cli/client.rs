@@ -22,6 +22,7 @@ use super::render::{
 };
 use crate::domain::Severity;
 use crate::domain::secrets::Secrets;
+use crate::domain::text::shown_json;
 use crate::open::{Program, Target};
 use crate::wire::{
     Address, Config, Critical, Done, Event, Goal, Graph, Ps, Reached, Reloaded, ShutdownWish, Status, Wait, Why, Wish,
@@ -211,7 +212,7 @@ async fn events(
     let mut look = Look::of_stdout();
     while let Some(line) = lines.next().await? {
         if output.json {
-            show(out, &(line + "\n"))?;
+            show(out, &(shown_json(&line) + "\n"))?;
         } else {
             let event: Event = connection::read(line.as_bytes())?;
             look.now = Timestamp::now();

@@ -10,6 +10,7 @@ use super::args::Logs;
 use super::exit::{Exit, Unmet};
 use super::render::{pad, paint};
 use crate::domain::ServiceId;
+use crate::domain::text::shown_json;
 use crate::engine::StateDir;
 use crate::logs::{Ending, LogLine, Query, follow, parse_since, read};
 use crate::wire;
@@ -113,8 +114,7 @@ impl LogPrinter {
             }
             LogForm::Json => {
                 let line = wire::LogLine { service: line.service.to_string(), at: line.at, text: line.text() };
-                serde_json::to_writer(&mut *out, &line)?;
-                out.write_all(b"\n")
+                writeln!(out, "{}", shown_json(&serde_json::to_string(&line)?))
             }
             LogForm::Text => writeln!(out, "{}", line.text()),
             LogForm::Named => {

@@ -10,7 +10,7 @@ use super::args::Typed;
 use super::exit::{Exit, Unmet};
 use super::render::render_check;
 use crate::domain::catalog::SCHEMA;
-use crate::domain::text::plain_line;
+use crate::domain::text::{plain_line, shown_json};
 use crate::domain::{Problem, ServiceId, Severity};
 use crate::wire;
 
@@ -88,9 +88,11 @@ pub(super) fn show(out: &mut dyn Write, text: &str) -> Result<(), Unmet> {
     }
 }
 
+/// `value` as JSON that steers no terminal.
 pub(super) fn to_json<T: serde::Serialize>(value: &T) -> String {
     // The wire's maps have text for keys, and nothing in them can fail to be written.
-    serde_json::to_string_pretty(value).unwrap_or_default() + "\n"
+    let json = serde_json::to_string_pretty(value).unwrap_or_default();
+    shown_json(&json).into_owned() + "\n"
 }
 
 #[cfg(test)]

@@ -4,7 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::id::ServiceId;
-use super::secrets::masked_in_place;
+use super::secrets::masked_line;
+
+/// So many lines around one may tell that something in it is secret.
+pub(in crate::domain) const NEIGHBOURS: usize = 3;
 
 /// How bad a [`Problem`] is; ordered from the worst.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -126,10 +129,23 @@ impl Problem {
         self
     }
 
-    /// The same, with the offending line, as it stands in the file but for what is secret by its form; what comes after its 500th character helps nobody.
+    /// The same, with the offending line, as it stands in the file but for what is secret by its form; what comes after its
+    /// 500th character helps nobody.
     #[must_use]
-    pub fn excerpt(mut self, line: &str) -> Self {
-        let line = masked_in_place(line.trim_end_matches(['\r', '\n']));
+    pub fn excerpt(self, line: &str) -> Self {
+        self.excerpt_at(line, 0)
+    }
+
+    /// The same, with the line of `text` that byte `at` lies in: its neighbours may tell that something in it is secret.
+    #[must_use]
+    pub fn excerpt_at(mut self, text: &str, at: usize) -> Self {
+        let at = text.floor_char_boundary(at);
+        let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let end = text[at..].find('\n').map_or(text.len(), |newline| at + newline);
+        let end = start + text[start..end].trim_end_matches('\r').len();
+        let before = text[..start].rmatch_indices('\n').nth(NEIGHBOURS).map_or(0, |(newline, _)| newline + 1);
+        let after = text[end..].match_indices('\n').nth(NEIGHBOURS).map_or(text.len(), |(newline, _)| end + newline);
+        let line = masked_line(&text[before..after], start - before..end - before);
         self.excerpt = Some(match line.char_indices().nth(500) {
             Some((end, _)) => format!("{}…", &line[..end]),
             None => line.into_owned(),

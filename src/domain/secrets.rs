@@ -4,8 +4,10 @@
 //! [`Secrets`] is what the sources and the services give away of themselves; all that leaves the domain is
 //! [veiled](Secrets::veil) by it. A secret under a harmless name, outside of a URL, that nobody declares is shown.
 
+mod clothes;
 mod forms;
 mod learn;
+mod shapes;
 mod veil;
 
 use std::borrow::Cow;
@@ -16,6 +18,7 @@ use std::sync::Arc;
 
 pub use forms::is_secret_name;
 
+use self::clothes::Wanted;
 use super::catalog::Surroundings;
 use super::node::Node;
 
@@ -33,7 +36,7 @@ pub struct Secrets {
     /// What services are called, in small letters.
     open: BTreeSet<String>,
     /// The values that are hidden.
-    hidden: Vec<String>,
+    hidden: Wanted,
     seen: Seen,
 }
 
@@ -66,14 +69,14 @@ impl Secrets {
     /// here.
     pub fn hide_value<'v>(&self, name: &str, value: &'v str, own: &[String]) -> Cow<'v, str> {
         match value.is_empty() {
-            false if self.is_secret(name) || own.iter().any(|secret| secret == name) => Cow::Borrowed(MASK),
+            false if self.is_secret_of(name, own) => Cow::Borrowed(MASK),
             true | false => self.hide(value),
         }
     }
 
     /// The words of a command as they may be shown; `own` are further names of options that are secret here.
     pub fn hide_words(&self, words: &[String], own: &[String]) -> Vec<String> {
-        let is_secret = |name: &str| self.is_secret(name) || own.iter().any(|secret| secret == name);
+        let is_secret = |name: &str| self.is_secret_of(name, own);
         let hidden = forms::hidden_in_words(words, &is_secret);
         let shown = words.iter().zip(hidden).map(|(word, mut ranges)| {
             ranges.extend(self.known(word));
@@ -82,21 +85,25 @@ impl Secrets {
         shown.collect()
     }
 
+    /// Whether all of what is called `name` is secret; `own` are further names that are.
+    pub fn is_secret_of(&self, name: &str, own: &[String]) -> bool {
+        self.is_secret(name) || own.iter().any(|secret| secret == name)
+    }
+
     fn is_secret(&self, name: &str) -> bool {
         self.names.contains(name) || is_secret_name(name)
     }
 
     /// Where known values stand in `text`.
     fn known(&self, text: &str) -> Vec<Range<usize>> {
-        let found = |value: &String| text.match_indices(&**value).map(|(at, _)| at..at + value.len()).collect();
-        let mut ranges: Vec<Range<usize>> = self.hidden.iter().flat_map(|value| -> Vec<_> { found(value) }).collect();
+        let mut ranges = self.hidden.find(text);
         // What was cut off may begin like a secret.
         for (at, _) in text.match_indices('…') {
             let begins = |value: &String| {
                 let mut cuts = value.char_indices().map(|(cut, _)| cut).filter(|cut| *cut >= SHORTEST).rev();
                 cuts.find(|cut| text[..at].ends_with(&value[..*cut]))
             };
-            ranges.extend(self.hidden.iter().filter_map(begins).max().map(|length| at - length..at));
+            ranges.extend(self.hidden.values().iter().filter_map(begins).max().map(|length| at - length..at));
         }
         ranges
     }
@@ -119,9 +126,14 @@ pub fn masked_words<W: AsRef<str>>(words: &[W]) -> Vec<String> {
     words.iter().zip(hidden).map(mask).collect()
 }
 
-/// A line of a source as it may be shown, by its form; what is left of it stays in its columns.
-pub fn masked_in_place(line: &str) -> Cow<'_, str> {
-    replaced(line, forms::hidden(line, forms::Kind::Source, &is_secret_name), stars)
+/// The line `line` of `text`, a source, as it may be shown, by its form and by what stands around it; what is left of it
+/// stays in its columns. `text` need not be all of the source.
+pub fn masked_line(text: &str, line: Range<usize>) -> Cow<'_, str> {
+    let hidden = forms::hidden(text, forms::Kind::Source, &is_secret_name).into_iter();
+    let within = |range: Range<usize>| range.start.max(line.start)..range.end.min(line.end);
+    let within = hidden.map(within).filter(|range| range.start < range.end);
+    let ranges = within.map(|range| range.start - line.start..range.end - line.start).collect();
+    replaced(&text[line.clone()], ranges, stars)
 }
 
 fn stars(secret: &str) -> String {

@@ -6,9 +6,11 @@ use std::borrow::Cow;
 
 /// `text` without anything that steers a terminal; a line break becomes a space, a tab stays.
 ///
-/// Whole escape sequences go (colours, titles, cursor moves; 7-bit and 8-bit forms), then single control characters
-/// and the marks that reorder what is read (bidirectional overrides, embeddings and isolates). Of a sequence without
-/// an end only the beginning goes, so that nothing can hide the text behind it. Doing it twice changes nothing.
+/// Whole escape sequences go (colours, titles, cursor moves; 7-bit and 8-bit forms), then single control characters,
+/// the marks that reorder what is read (bidirectional ones of all kinds) and the characters that are not seen at all, by
+/// which one text passes for another or carries a second one. Joiners and variation selectors stay where scripts and
+/// pictographs need them: behind what is not ASCII. Of a sequence without an end only the beginning goes, so that nothing
+/// can hide the text behind it. Doing it twice changes nothing.
 pub fn plain(text: &str) -> Cow<'_, str> {
     clean(text, Breaks::Joined)
 }
@@ -44,6 +46,27 @@ pub fn last_line(text: &str, max_chars: usize) -> String {
     lines.find(|line| !line.trim().is_empty()).unwrap_or_default().trim_start().to_owned()
 }
 
+/// JSON that means the same as `json` and can be shown on a terminal: what [`plain`] would take out of it is written as an
+/// escape, so that whoever reads it back has all of it.
+///
+/// `json` must be JSON, of whatever form: outside of its texts it has nothing to escape.
+pub fn shown_json(json: &str) -> Cow<'_, str> {
+    // The breaks that are not control characters may stand in a text of JSON as they are.
+    let is_harmful = |c: char| c != '\t' && c != '\n' && c != '\r' && (steers(c) || is_break(c));
+    if !json.contains(is_harmful) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        if is_harmful(c) {
+            c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            out.push(c);
+        }
+    }
+    Cow::Owned(out)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Breaks {
     Kept,
@@ -61,7 +84,8 @@ const CSI: char = '\u{9b}';
 
 fn clean(text: &str, breaks: Breaks) -> Cow<'_, str> {
     let shown = |c: char| !steers(c) && !(is_break(c) && !(c == '\n' && breaks == Breaks::Kept));
-    let Some(first) = text.find(|c| !shown(c)) else {
+    let mut last = None;
+    let Some(first) = text.find(|c| !shown(c) || (joins(c) && !takes_joiner(last)) || { last = Some(c); false }) else {
         return Cow::Borrowed(text);
     };
     let mut out = String::with_capacity(text.len());
@@ -82,6 +106,7 @@ fn clean(text: &str, breaks: Breaks) -> Cow<'_, str> {
             // The end of a line with carriage return and line feed is one break.
             '\r' if behind.starts_with('\n') => behind,
             '\r' if behind.is_empty() => behind,
+            _ if joins(c) && !takes_joiner(out.chars().next_back()) => behind,
             _ => {
                 if shown(c) {
                     out.push(c);
@@ -99,9 +124,35 @@ fn is_break(c: char) -> bool {
     matches!(c, '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}')
 }
 
-/// Whether `c` may act on a terminal or on the order of reading; breaks and tabs don't count.
+/// Whether `c` may act on a terminal or on the order of reading, or is there without being seen; breaks, tabs and joiners
+/// don't count.
 fn steers(c: char) -> bool {
-    (c.is_control() && c != '\t' && !is_break(c)) || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    (c.is_control() && c != '\t' && !is_break(c)) || reorders(c) || is_unseen(c)
+}
+
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// What nobody sees and no script needs: soft hyphens, spaces without width, fillers, invisible operators, annotations,
+/// and the tags that spell text out of sight.
+fn is_unseen(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}'
+            | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e00ff}' | '\u{e01f0}'..='\u{e0fff}'
+    )
+}
+
+/// Whether `c` changes how its neighbours look, and is not seen where it has none that could look otherwise.
+fn joins(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{180b}'..='\u{180d}' | '\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
+}
+
+/// Whether a joiner means something behind `before`.
+fn takes_joiner(before: Option<char>) -> bool {
+    before.is_some_and(|before| !before.is_ascii() && !is_break(before))
 }
 
 /// What follows a control sequence whose introducer stood before `text`.
@@ -161,6 +212,13 @@ mod tests {
             ("10%\r20%\r\n", "10% 20% "),
             ("line\r", "line"),
             ("a\nb\u{2028}c", "a b c"),
+            ("a\u{80}\u{84}b\u{85}c", "ab c"),
+            ("\u{200f}1\u{200e}2\u{61c}3", "123"),
+            ("we\u{200b}b\u{2060}\u{feff}\u{ad}\u{3164}\u{115f}\u{180e}", "web"),
+            ("we\u{200d}b\u{200c}\u{fe0f}\u{e0101}", "web"),
+            ("ok\u{e0068}\u{e0069}\u{e007f}", "ok"),
+            // What needs joiners keeps them.
+            ("👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}", "👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}"),
             ("\u{1b}[\u{1b}[31m1mx", "1mx"),
         ] {
             assert_eq!(plain(from), to, "{from:?}");
@@ -213,7 +271,8 @@ mod tests {
             any::<char>().prop_map(String::from),
             (0_u32..0xa0).prop_filter_map("a character", char::from_u32).prop_map(String::from),
             proptest::sample::select(vec![
-                "\u{1b}[", "\u{1b}]", "\u{1b}\\", "\u{7}", "31m", "\u{202e}", "\n", "\r", "0;"
+                "\u{1b}[", "\u{1b}]", "\u{1b}\\", "\u{7}", "31m", "\u{202e}", "\n", "\r", "0;", "\u{200d}", "\u{fe0f}",
+                "\u{200f}", "é", "\u{e0041}"
             ])
             .prop_map(String::from),
             "[ -~]{0,8}",
@@ -226,6 +285,26 @@ mod tests {
         fn nothing_that_steers_is_left(text in hostile()) {
             prop_assert!(plain(&text).chars().all(|c| c == '\t' || !steers(c) && !is_break(c)));
             prop_assert!(plain_lines(&text).chars().all(|c| c == '\t' || c == '\n' || !steers(c) && !is_break(c)));
+        }
+
+        #[test]
+        fn no_joiner_stands_where_it_would_not_be_seen(text in hostile()) {
+            let shown = plain(&text).into_owned();
+            let mut before = None;
+            for c in shown.chars() {
+                prop_assert!(!joins(c) || takes_joiner(before), "{:?}", shown);
+                before = Some(c);
+            }
+        }
+
+        #[test]
+        fn json_that_is_shown_means_the_same_and_steers_nothing(text in hostile()) {
+            let value = serde_json::json!({ &*text: [&text, 1] });
+            for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+                let shown = shown_json(&json);
+                prop_assert!(shown.chars().all(|c| c == '\n' || !steers(c) && !is_break(c)), "{:?}", shown);
+                prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&shown).unwrap(), value.clone());
+            }
         }
 
         #[test]

@@ -51,12 +51,10 @@ pub fn decode(name: &Arc<str>, bytes: Vec<u8>) -> Result<String, Problem> {
         let valid = error.utf8_error().valid_up_to();
         let bytes = error.as_bytes();
         let place = Scout::new(name, without_mark(&String::from_utf8_lossy(&bytes[..valid]))).end();
-        let line_start = bytes[..valid].iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
-        let line_end = bytes[valid..].iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| valid + at);
         let utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
         let hint = if utf16 { "it looks like UTF-16; save it as UTF-8" } else { "save the file as UTF-8" };
         let problem = Problem::error(&place, format!("the byte 0x{:02x} is not valid UTF-8", bytes[valid])).hint(hint);
-        if utf16 { problem } else { problem.excerpt(&String::from_utf8_lossy(&bytes[line_start..line_end])) }
+        if utf16 { problem } else { problem.excerpt_at(&String::from_utf8_lossy(bytes), valid) }
     })
 }
 
@@ -289,9 +287,7 @@ fn begins_with_zero(text: &str, at: usize) -> bool {
 
 fn problem_at(name: &Arc<str>, text: &str, at: usize, message: String, hint: &str) -> Problem {
     let place = Scout::new(name, text).place(at);
-    let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
-    let line = text[start..].lines().next().unwrap_or_default();
-    Problem::error(&place, message).hint(hint).excerpt(line)
+    Problem::error(&place, message).hint(hint).excerpt_at(text, at)
 }
 
 #[cfg(test)]

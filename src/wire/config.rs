@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::domain::ServiceId;
 use crate::domain::catalog::Explained;
-use crate::domain::secrets::Secrets;
+use crate::domain::secrets::{MASK, Secrets};
 
 /// Every effective value of a service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,9 @@ fn shown(key: &str, value: &Value, own: &[String], secrets: &Secrets) -> Value {
             let shown = secrets.hide_value(name, &text, own);
             if *shown == *text { value.clone() } else { json!(shown) }
         }
-        Value::Null | Value::Array(_) | Value::Object(_) => value.clone(),
+        Value::Array(_) | Value::Object(_) if secrets.is_secret_of(name, own) => json!(MASK),
+        Value::Array(_) | Value::Object(_) => harmless(value, own, secrets),
+        Value::Null => Value::Null,
     }
 }
 
@@ -65,8 +67,19 @@ fn harmless(value: &Value, own: &[String], secrets: &Secrets) -> Value {
             }
         }
         Value::Object(parts) => {
-            Value::Object(parts.iter().map(|(key, value)| (key.clone(), harmless(value, own, secrets))).collect())
+            Value::Object(parts.iter().map(|(key, value)| (key.clone(), within(key, value, own, secrets))).collect())
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+    }
+}
+
+/// The value of `key` within another.
+fn within(key: &str, value: &Value, own: &[String], secrets: &Secrets) -> Value {
+    match value {
+        Value::String(text) => json!(secrets.hide_value(key, text, own)),
+        Value::Number(_) if secrets.is_secret_of(key, own) => json!(MASK),
+        Value::Array(_) | Value::Object(_) | Value::Number(_) | Value::Null | Value::Bool(_) => {
+            harmless(value, own, secrets)
+        }
     }
 }

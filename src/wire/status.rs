@@ -338,7 +338,7 @@ impl Service {
         Self {
             id: view.id.to_string(),
             name: service.display.name.clone(),
-            description: service.display.description.clone(),
+            description: service.display.description.as_deref().map(|text| secrets.hide(text).into_owned()),
             group: service.display.group.clone(),
             kind: service.type_name.clone(),
             source: service.place.file.to_string(),

@@ -165,7 +165,11 @@ impl Why {
                 let changes = changes(view, since, events, checkout.as_ref()).into_iter();
                 changes.map(|change| Change { text: hide(&change.text), ..change }).collect()
             }),
-            checkout,
+            checkout: checkout.map(|checkout| Checkout {
+                folder: hide(&checkout.folder),
+                branch: checkout.branch.as_deref().map(hide),
+                ..checkout
+            }),
             next_try: view.next_try.map(|at| timestamp(clock.wall(at))),
             spared: view.spared.iter().map(|left| Spared { pid: left.pid, command: left.command.clone() }).collect(),
             foreign: view.foreign.as_ref().map(|holder| Foreign::of(holder, clock)),

@@ -12,7 +12,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::exit::{Exit, Unmet};
 use crate::cli::platform::{FileId, identity, identity_of};
 use crate::domain::ServiceId;
-use crate::domain::text::plain;
+use crate::domain::text::{plain, plain_lines};
 use crate::engine::StateDir;
 use crate::wire::{self, Done, Status};
 
@@ -53,6 +53,7 @@ pub(super) async fn run(
     };
     if !output.json {
         said.show(out)?;
+        said.end(out)?;
     }
     let done: Done = answer.map_err(|failed| failed.unmet())?;
     // What it has said is enough for people.
@@ -65,12 +66,14 @@ struct Said {
     /// The file of an earlier run, which is none of this one's.
     earlier: Option<FileId>,
     open: Option<File>,
+    /// What has been read and not shown: a line without its end may break off within a character or a sequence.
+    begun: Vec<u8>,
 }
 
 impl Said {
     fn after_now(path: PathBuf) -> Self {
         let earlier = identity(&path);
-        Self { path, earlier, open: None }
+        Self { path, earlier, open: None, begun: Vec::new() }
     }
 
     /// Shows what is new. A log that has become too long goes on in a file of its own.
@@ -80,7 +83,7 @@ impl Said {
             let at_path = identity(&self.path).filter(|file| Some(*file) != self.earlier);
             let at_hand = match &mut self.open {
                 Some(file) => {
-                    copy(file, out).map_err(failed)?;
+                    copy(file, &mut self.begun, out).map_err(failed)?;
                     Some(identity_of(file).map_err(failed)?)
                 }
                 None => None,
@@ -90,27 +93,46 @@ impl Said {
             }
             if let Some(file) = &mut self.open {
                 // What was written between the look above and the change.
-                copy(file, out).map_err(failed)?;
+                copy(file, &mut self.begun, out).map_err(failed)?;
             }
             self.open = Some(File::open(&self.path).map_err(failed)?);
             // That one may go from now on, and leave its number to a later one.
             self.earlier = None;
         }
     }
+
+    /// Shows a last line that has no end.
+    fn end(&mut self, out: &mut dyn Write) -> Result<(), Unmet> {
+        let shown = print_lines(&std::mem::take(&mut self.begun), out).and_then(|()| out.flush());
+        shown.map_err(|error| Unmet::new(Exit::NotDone, format!("failed to print: {error}")))
+    }
 }
 
-/// Byte for byte: what it prints is meant for whoever runs it. A reader that has seen enough is no failure of it.
-fn copy(file: &mut File, out: &mut dyn Write) -> io::Result<()> {
-    let mut block = vec![0; 64 * 1024];
+/// A line of so many bytes is shown before it has an end.
+const LONG: usize = 64 * 1024;
+
+/// Shows the lines that `file` holds behind those that were read before.
+fn copy(file: &mut File, begun: &mut Vec<u8>, out: &mut dyn Write) -> io::Result<()> {
+    let mut block = vec![0; LONG];
     loop {
         let read = file.read(&mut block)?;
         if read == 0 {
             return Ok(());
         }
-        match out.write_all(&block[..read]) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
+        begun.extend_from_slice(&block[..read]);
+        let whole = begun.iter().rposition(|byte| *byte == b'\n').map(|end| end + 1);
+        let whole = whole.or((begun.len() > LONG).then_some(begun.len()));
+        let rest = begun.split_off(whole.unwrap_or(0));
+        print_lines(&std::mem::replace(begun, rest), out)?;
+    }
+}
+
+/// As the lines of logs are shown: what it says may be what others have told it. A reader that has seen enough is no failure
+/// of it.
+fn print_lines(bytes: &[u8], out: &mut dyn Write) -> io::Result<()> {
+    match out.write_all(plain_lines(&String::from_utf8_lossy(bytes)).as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -138,5 +160,19 @@ mod tests {
         said.show(&mut out).unwrap();
         said.show(&mut out).unwrap();
         assert_eq!(out, b"one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn what_an_action_says_steers_no_terminal_however_it_comes() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("action.log");
+        let mut said = Said::after_now(path.clone());
+        let mut out = Vec::new();
+        for part in [&b"r\x1b[3"[..], b"1med \xc3", b"\xa4\x1b]0;t", b"itle\x07\r\n", b"an\xc2\x9b2J end\x1b"] {
+            File::options().create(true).append(true).open(&path).unwrap().write_all(part).unwrap();
+            said.show(&mut out).unwrap();
+        }
+        said.end(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "red ä\nan end");
     }
 }

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use super::{DIM, colour, mark, paint};
 use crate::cli::GraphFormat;
 use crate::domain::Light;
-use crate::domain::text::plain;
+use crate::domain::text::{plain, shown_json};
 use crate::wire::{Edge, EdgeKind, Graph, GraphNode};
 
 /// `graph` in one of its forms; [`GraphFormat::Json`] is the wire's own.
@@ -17,7 +17,7 @@ pub fn render_graph(graph: &Graph, format: GraphFormat) -> String {
         GraphFormat::Mermaid => mermaid(graph),
         GraphFormat::Json => {
             // Its maps have text for keys, and nothing in it can fail to be written.
-            serde_json::to_string_pretty(graph).unwrap_or_default() + "\n"
+            shown_json(&serde_json::to_string_pretty(graph).unwrap_or_default()).into_owned() + "\n"
         }
     }
 }

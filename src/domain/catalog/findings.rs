@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::reading::{Content, SourceFile};
-use crate::domain::secrets::masked_in_place;
+use crate::domain::problem::NEIGHBOURS;
+use crate::domain::secrets::masked_line;
 use crate::domain::{Place, Problem, Severity};
 
 /// How many problems are shown: nobody reads more, and a file of several megabytes may hold a million.
@@ -64,8 +65,13 @@ impl<'a> Texts<'a> {
     fn line(&mut self, place: &Place) -> Option<String> {
         let at = *self.order.get(&*place.file)?;
         let lines = self.lines.entry(at).or_insert_with(|| lines_of(&self.files[at]));
-        let line = lines.get(usize::try_from(place.line).ok()?.checked_sub(1)?)?;
-        (line.len() <= LONGEST_LINE).then(|| masked_in_place(line).into_owned())
+        let at = usize::try_from(place.line).ok()?.checked_sub(1)?;
+        let line = lines.get(at).filter(|line| line.len() <= LONGEST_LINE)?;
+        let around = |lines: &[&str]| lines.iter().map(|line| format!("{line}\n")).collect::<String>();
+        let before = around(&lines[at.saturating_sub(NEIGHBOURS)..at]);
+        let after = around(&lines[at + 1..lines.len().min(at + 1 + NEIGHBOURS)]);
+        let text = format!("{before}{line}\n{after}");
+        Some(masked_line(&text, before.len()..before.len() + line.len()).into_owned())
     }
 }
 

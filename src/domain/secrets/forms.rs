@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use super::shapes;
+
 /// What kind of text is looked at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -28,10 +30,17 @@ pub fn is_secret_name(name: &str) -> bool {
 /// The parts of `text` to be hidden, in no order; they may overlap. `is_secret` judges names.
 pub(super) fn hidden(text: &str, kind: Kind, is_secret: &dyn Fn(&str) -> bool) -> Vec<Range<usize>> {
     let mut found: Vec<_> = text.match_indices("://").filter_map(|(at, _)| user_part(text, at)).collect();
+    found.extend(["@tcp(", "@unix("].iter().flat_map(|host| text.match_indices(host)).filter_map(|(at, _)| {
+        let user = &text[text[..at].rfind(char::is_whitespace).map_or(0, |gap| gap + 1)..at];
+        user.find(':').map(|colon| at - user.len() + colon + 1..at)
+    }));
     found.extend(text.match_indices('=').filter_map(|(at, _)| assigned(text, at, is_secret)));
     found.extend(text.match_indices(':').filter_map(|(at, _)| keyed(text, at, kind, is_secret)));
     found.extend(text.match_indices('-').filter_map(|(at, _)| optional(text, at, is_secret)));
-    found.extend(text.match_indices("Bearer ").map(|(at, word)| value(text, at + word.len())));
+    let bearers = ["Bearer ", "bearer ", "BEARER "].iter().flat_map(|word| text.match_indices(word));
+    // "bearer token" is said of one.
+    found.extend(bearers.map(|(at, word)| value(text, at + word.len())).filter(|range| &text[range.clone()] != "token"));
+    found.extend(shapes::minted(text));
     if kind == Kind::Source && declares_secret(text) {
         found.extend(["\"default\"", "\"value\""].iter().flat_map(|key| text.match_indices(key)).filter_map(
             |(at, key)| {
@@ -77,15 +86,24 @@ pub(super) fn hidden_in_words<W: AsRef<str>>(words: &[W], is_secret: &dyn Fn(&st
 fn user_part(text: &str, at: usize) -> Option<Range<usize>> {
     let start = at + 3;
     let rest = &text[start..];
-    let end = rest.find(|c: char| c.is_whitespace() || matches!(c, '/' | '?' | '#' | '"' | '\'' | '<' | '>' | '`'));
-    let authority = &rest[..end.unwrap_or(rest.len())];
-    let user = &authority[..authority.rfind('@')?];
-    let scheme = text[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.')).next()?;
-    match user.find(':') {
-        Some(colon) => Some(start + colon + 1..start + user.len()),
-        None if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") => {
-            Some(start..start + user.len())
+    let word = rest.find(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '<' | '>' | '`'));
+    let word = &rest[..word.unwrap_or(rest.len())];
+    let authority = &word[..word.find(['/', '?', '#']).unwrap_or(word.len())];
+    let user = match authority.rfind('@') {
+        Some(end) => &authority[..end],
+        // A password with a slash that nobody has escaped; behind a host there is a number.
+        None => {
+            let (host, port) = authority.split_once(':')?;
+            let is_host = host.starts_with('[') || port.bytes().all(|byte| byte.is_ascii_digit());
+            if is_host { return None } else { &word[..word.rfind('@')?] }
         }
+    };
+    let scheme = text[..at].rsplit(|c: char| !c.is_ascii_alphanumeric() && !matches!(c, '+' | '-' | '.')).next()?;
+    let is_page = scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    match user.split_once(':') {
+        // What some servers want for a password beside a token.
+        Some((_, "" | "x-oauth-basic")) | None if is_page => Some(start..start + user.len()),
+        Some((name, _)) => Some(start + name.len() + 1..start + user.len()),
         None => None,
     }
 }
@@ -94,11 +112,12 @@ fn user_part(text: &str, at: usize) -> Option<Range<usize>> {
 fn assigned(text: &str, at: usize, is_secret: &dyn Fn(&str) -> bool) -> Option<Range<usize>> {
     let before = text[..at].trim_end_matches(' ');
     let (start, name) = last_name(before);
-    if !is_secret(name) {
+    let is_parameter = matches!(text[..start].chars().next_back(), Some('?' | '&' | ';'));
+    if !is_secret(name) && !(is_parameter && is_secret_parameter(name)) {
         return None;
     }
     let from = if before.len() == at { at + 1 } else { at + 1 + leading(&text[at + 1..], |c| c == ' ') };
-    if !matches!(text[..start].chars().next_back(), Some('?' | '&' | ';')) {
+    if !is_parameter {
         return Some(value(text, from));
     }
     let rest = &text[from..];
@@ -114,22 +133,64 @@ fn keyed(text: &str, at: usize, kind: Kind, is_secret: &dyn Fn(&str) -> bool) ->
     let is_header = bare.is_none()
         && (name.contains('-') || ["authorization", "cookie"].contains(&name.to_ascii_lowercase().as_str()));
     // What is called "key" in a source is the name of a setting.
-    if !(bare.is_some() || is_header) || name == "key" || !is_secret(name) {
+    if !(bare.is_some() || is_header || is_plain_key(name)) || name == "key" || !is_secret(name) {
         return None;
     }
     let from = at + 1 + leading(&text[at + 1..], char::is_whitespace);
     let rest = &text[from..];
     if is_header {
-        let scheme = ["Bearer ", "Basic ", "Digest ", "Token "].iter().find(|scheme| rest.starts_with(**scheme));
-        return (from > at + 1).then(|| value(text, from + scheme.map_or(0, |scheme| scheme.len())));
+        return (from > at + 1).then(|| header(text, from, name));
     }
     if rest.starts_with(['"', '\'']) || rest.starts_with("\\\"") {
         return Some(value(text, from));
     }
     let end = rest.find(|c: char| c.is_whitespace() || matches!(c, ',' | '}' | ']')).unwrap_or(rest.len());
+    // `password: x` is one, and "unexpected token: x" is none.
+    if bare.is_none() {
+        let is_plain = rest.is_empty() || rest.starts_with(['[', '{', '|', '>']);
+        return (from > at + 1 && !is_plain && !text[at + 1..from].contains('\n')).then(|| value(text, from));
+    }
     let is_value = kind == Kind::Source || rest.starts_with(|c: char| c.is_ascii_digit());
     let is_plain = rest.starts_with(['[', '{']) || ["true", "false", "null"].contains(&&rest[..end]);
     (is_value && !is_plain).then_some(from..from + end)
+}
+
+/// The value of the header `name` that begins at `from`, without its scheme.
+fn header(text: &str, from: usize, name: &str) -> Range<usize> {
+    const SCHEMES: [&str; 7] = ["bearer", "basic", "digest", "token", "negotiate", "ntlm", "apikey"];
+    let line = &text[from..from + leading(&text[from..], |c| c != '\n')];
+    match name.to_ascii_lowercase().as_str() {
+        "cookie" | "set-cookie" => {
+            let mut end = value(text, from).end;
+            // Another one follows.
+            while text[end..].starts_with("; ") {
+                end = value(text, end + 2).end.max(end + 2);
+            }
+            from..end
+        }
+        "authorization" | "proxy-authorization" => match line.split_once(' ') {
+            Some((scheme, parts)) if scheme.eq_ignore_ascii_case("digest") && parts.contains('=') => {
+                from + scheme.len() + 1..from + line.len()
+            }
+            Some((scheme, _)) if SCHEMES.iter().any(|known| scheme.eq_ignore_ascii_case(known)) => {
+                value(text, from + scheme.len() + 1)
+            }
+            Some(_) | None => value(text, from),
+        },
+        _ => value(text, from),
+    }
+}
+
+/// Whether `name: x`, without quotes, gives something away in running text.
+fn is_plain_key(name: &str) -> bool {
+    let words = words_of(name);
+    words.len() > 1 || words.iter().any(|word| ["PASSWORD", "PASSWD", "PASSPHRASE"].iter().any(|end| word.ends_with(end)))
+}
+
+/// Whether a parameter of an address or of a connection's text is secret that would be none under that name elsewhere.
+fn is_secret_parameter(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pwd", "pw", "sig", "auth", "jwt"].contains(&&*name) || name.ends_with("signature")
 }
 
 /// What follows the option that begins with the `-` at `at`, if it has the name of a secret: `--token x`, `"--token", "x"`.

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::clothes::Wanted;
 use super::forms::{self, is_secret_name};
 use super::{SHORTEST, Secrets};
 use crate::domain::catalog::{Content, Reading};
@@ -62,7 +63,7 @@ impl Secrets {
     fn arrange(&mut self, differs: bool) -> bool {
         if differs {
             let is_open = |value: &&String| self.open.iter().any(|name| name.contains(&value.to_lowercase()));
-            self.hidden = self.values.iter().filter(|value| !is_open(value)).cloned().collect();
+            self.hidden = Wanted::new(self.values.iter().filter(|value| !is_open(value)).cloned().collect());
         }
         differs
     }
@@ -94,6 +95,9 @@ impl Secrets {
     fn note_values(&mut self, node: &Node) {
         if let Value::List(items) = &node.value {
             items.iter().for_each(|item| self.note_values(item));
+            // It may be a command, of whatever kind.
+            let words = items.iter().filter_map(word).map(str::to_owned).collect::<Vec<_>>();
+            self.note_words(&words);
         }
         let is_setting = is_secret_setting(node);
         for entry in node.entries() {
@@ -104,7 +108,20 @@ impl Secrets {
                     "key" => {}
                     name => self.note(name, value),
                 },
-                Value::List(_) | Value::Map(_) => self.note_values(&entry.node),
+                Value::List(items) => {
+                    self.note_values(&entry.node);
+                    for item in items.iter().filter_map(word) {
+                        match &*entry.key {
+                            "default" | "value" if is_setting => self.note_declared(item),
+                            // The names of secrets.
+                            "secrets" | "keys" => {}
+                            name if self.is_declared(name) => self.note_declared(item),
+                            name if is_secret_name(name) => self.note_usual(item),
+                            _ => {}
+                        }
+                    }
+                }
+                Value::Map(_) => self.note_values(&entry.node),
                 Value::Null | Value::Bool(_) => {}
             }
         }
@@ -188,4 +205,11 @@ impl Secrets {
 
 fn is_secret_setting(node: &Node) -> bool {
     node.get("secret").is_some_and(|secret| matches!(secret.value, Value::Bool(true)))
+}
+
+fn word(node: &Node) -> Option<&str> {
+    match &node.value {
+        Value::Text(text) | Value::Number(text) => Some(text),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+    }
 }

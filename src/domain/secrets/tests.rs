@@ -87,6 +87,16 @@ fn urls_keep_all_but_their_secrets() {
         ("Server=h;User=u;Password=x;Pool=1", "Server=h;User=u;Password=***;Pool=1"),
         ("https://h/?next=a@b", "https://h/?next=a@b"),
         ("a://b:c\nd@e", "a://b:c\nd@e"),
+        ("postgres://u:pa/ss@h/d", "postgres://u:***@h/d"),
+        ("postgres://u:p?a#s@s@h/d", "postgres://u:***@h/d"),
+        ("http://localhost:80/a@b", "http://localhost:80/a@b"),
+        ("http://[::1]:80/a@b", "http://[::1]:80/a@b"),
+        ("https://abc123:x-oauth-basic@github.com/x", "https://***@github.com/x"),
+        ("https://abc123:@api.stripe.com/v1", "https://***@api.stripe.com/v1"),
+        ("DSN me:p@ss@tcp(127.0.0.1:3306)/shop", "DSN me:***@tcp(127.0.0.1:3306)/shop"),
+        ("Server=h;Uid=me;Pwd=x;Pool=1", "Server=h;Uid=me;Pwd=***;Pool=1"),
+        ("https://h/o?X-Amz-Date=1&X-Amz-Signature=abc&n=1", "https://h/o?X-Amz-Date=1&X-Amz-Signature=***&n=1"),
+        ("https://h/o?sv=1&sig=a%2Fb", "https://h/o?sv=1&sig=***"),
     ] {
         assert_eq!(mask(text), shown, "{text}");
     }
@@ -126,7 +136,8 @@ proptest! {
     fn any_text_can_be_masked(text in ".{0,60}", url in "[:/@?&;=a-zA-Z ]{0,40}") {
         mask(&text);
         mask(&url);
-        masked_in_place(&format!("{text}{url}"));
+        masked_line(&format!("{text}{url}"), 0..text.len());
+        knowing(&["PIN"], &[("PIN", "27%1"), ("TOKEN", "a\\\"b/c")]).hide(&text);
         masked_words(&[text, url]);
     }
 }
@@ -184,9 +195,70 @@ fn what_is_secret_by_its_form_is_hidden_in_running_text() {
         ("X-Api-Key: abc", "X-Api-Key: ***"),
         ("unknown key \"token\": did you mean \"env\"?", "unknown key \"token\": did you mean \"env\"?"),
         ("no --token", "no --token"),
+        ("authorization: bearer abc, gone", "authorization: bearer ***, gone"),
+        ("-H 'Authorization: token abc' x", "-H 'Authorization: token ***' x"),
+        ("Authorization: Digest username=\"u\", response=\"abc\"", "Authorization: Digest ***"),
+        ("Cookie: theme=dark; session=abc; x=y is refused", "Cookie: *** is refused"),
+        ("sent bearer abc", "sent bearer ***"),
+        ("no bearer token", "no bearer token"),
+        ("login failed (password: abc)", "login failed (password: ***)"),
+        ("client_secret: abc", "client_secret: ***"),
+        ("unexpected token: }", "unexpected token: }"),
+        ("secret: none", "secret: none"),
+        ("pushed with ghp_0123456789abcdefGHIJ.", "pushed with ***."),
+        ("is eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJ valid", "is *** valid"),
+        ("ghp_short, sk-ant-hill", "ghp_short, sk-ant-hill"),
+        ("-----BEGIN RSA PRIVATE KEY-----\\nMIIE\\n-----END", "-----BEGIN RSA PRIVATE KEY-----***-----END"),
         ("port 8000 is taken - by pid 4", "port 8000 is taken - by pid 4"),
     ] {
         assert_eq!(mask(text), shown, "{text}");
+    }
+}
+
+#[test]
+fn a_secret_is_hidden_in_whatever_clothes_it_comes() {
+    let secrets = knowing(&[], &[("DB_PASSWORD", "p/ä \"s\\7"), ("TOKEN", "swordfish")]);
+    for (text, shown) in [
+        ("user=p%2F%C3%A4%20%22s%5c7&x", "user=***&x"),
+        ("p%2fä %22s%5C7", "***"),
+        ("{\"m\": \"no p/ä \\\"s\\\\7!\"}", "{\"m\": \"no ***!\"}"),
+        ("p\\/\\u00e4 \\u0022s\\\\7", "***"),
+        ("s%77ordfish, s\\u0077ordfish", "***, ***"),
+        ("100% of swordfis \\ %zz %", "100% of swordfis \\ %zz %"),
+    ] {
+        assert_eq!(secrets.hide(text), shown, "{text}");
+    }
+    // Alone, and behind one, two and three others; of the ends only what is the secret's own is hidden.
+    for (text, part) in [
+        ("c3dvcmRmaXNo", "c3dv"),
+        ("eHN3b3JkZmlzaA==", "N3b3JkZmlza"),
+        ("eHlzd29yZGZpc2g=", "zd29yZGZpc2"),
+        ("bWU6c3dvcmRmaXNo", "c3dvcmRmaXNo"),
+    ] {
+        let shown = secrets.hide(text);
+        assert!(shown.contains(MASK) && !shown.contains(part), "{text}: {shown}");
+    }
+}
+
+#[test]
+fn a_short_value_hides_nothing_but_what_has_its_name() {
+    let secrets = knowing(&["PIN"], &[("PIN", "1"), ("TOKEN", "abc"), ("API_KEY", "12345")]);
+    assert_eq!(secrets.hide("1 of 12 abc 12345"), "1 of 12 abc 12345");
+    assert_eq!(secrets.hide_value("PIN", "1", &[]), MASK);
+}
+
+#[test]
+fn what_stands_around_a_line_of_a_source_tells_that_it_holds_a_secret() {
+    for (text, line, shown) in [
+        ("{\"DB_PASSWORD\":\n  \"hunter2\" oops\n}", 1, "  \"*******\" oops"),
+        ("[\"--token\",\n \"hunter2\" oops]", 1, " \"*******\" oops]"),
+        ("{\"key\": \"a\",\n\"default\": \"hunter2\" oops,\n\"secret\": true}", 1, "\"default\": \"*******\" oops,"),
+        ("{\"name\":\n  \"hunter2\" oops\n}", 1, "  \"hunter2\" oops"),
+    ] {
+        let place = crate::domain::Place::whole(&Arc::from("a.json"));
+        let at = text.match_indices('\n').nth(line - 1).map_or(0, |(newline, _)| newline + 1);
+        let problem = crate::domain::Problem::error(&place, "x").excerpt_at(text, at + 2);
+        assert_eq!(problem.excerpt.as_deref(), Some(shown), "{text}");
     }
 }
 
@@ -204,6 +276,6 @@ fn a_line_of_a_source_keeps_its_columns() {
         ("\"secrets\": [\"PIN\"]", "\"secrets\": [\"PIN\"]"),
         ("\"url\": \"http://me:abc@h\", x", "\"url\": \"http://me:***@h\", x"),
     ] {
-        assert_eq!(masked_in_place(line), shown, "{line}");
+        assert_eq!(masked_line(line, 0..line.len()), shown, "{line}");
     }
 }
