@@ -81,14 +81,19 @@ fn candidates(names: Names, words: &Arc<[OsString]>, quotes: bool) -> Vec<Comple
         // Who waits for it may have lost patience.
         let _ = sender.send(project.map(|project| project.known()));
     });
-    let Ok(Ok((catalog, secrets))) = reading.map_err(drop).and_then(|_| found.recv_timeout(PATIENCE).map_err(drop)) else {
+    let Ok(Ok((catalog, secrets))) = reading.map_err(drop).and_then(|_| found.recv_timeout(PATIENCE).map_err(drop))
+    else {
         return Vec::new();
     };
     let candidate = |(value, help): (String, String)| {
         let help = Some(plain_line(&help, MOST_HELP)).filter(|help| !help.is_empty() && *help != value).map(Into::into);
         CompletionCandidate::new(if quotes { quoted(&value) } else { value }).help(help)
     };
-    named(names, &catalog, &secrets, words).into_iter().filter(|(value, _)| plain(value) == *value).map(candidate).collect()
+    named(names, &catalog, &secrets, words)
+        .into_iter()
+        .filter(|(value, _)| plain(value) == *value)
+        .map(candidate)
+        .collect()
 }
 
 /// The names, each with a word of explanation.

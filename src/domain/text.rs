@@ -85,7 +85,12 @@ const CSI: char = '\u{9b}';
 fn clean(text: &str, breaks: Breaks) -> Cow<'_, str> {
     let shown = |c: char| !steers(c) && !(is_break(c) && !(c == '\n' && breaks == Breaks::Kept));
     let mut last = None;
-    let Some(first) = text.find(|c| !shown(c) || (joins(c) && !takes_joiner(last)) || { last = Some(c); false }) else {
+    let Some(first) = text.find(|c| {
+        !shown(c) || (joins(c) && !takes_joiner(last)) || {
+            last = Some(c);
+            false
+        }
+    }) else {
         return Cow::Borrowed(text);
     };
     let mut out = String::with_capacity(text.len());
@@ -218,7 +223,10 @@ mod tests {
             ("we\u{200d}b\u{200c}\u{fe0f}\u{e0101}", "web"),
             ("ok\u{e0068}\u{e0069}\u{e007f}", "ok"),
             // What needs joiners keeps them.
-            ("👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}", "👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}"),
+            (
+                "👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}",
+                "👩\u{200d}❤\u{fe0f}\u{200d}👨 \u{645}\u{6cc}\u{200c}\u{62e}",
+            ),
             ("\u{1b}[\u{1b}[31m1mx", "1mx"),
         ] {
             assert_eq!(plain(from), to, "{from:?}");
@@ -271,8 +279,20 @@ mod tests {
             any::<char>().prop_map(String::from),
             (0_u32..0xa0).prop_filter_map("a character", char::from_u32).prop_map(String::from),
             proptest::sample::select(vec![
-                "\u{1b}[", "\u{1b}]", "\u{1b}\\", "\u{7}", "31m", "\u{202e}", "\n", "\r", "0;", "\u{200d}", "\u{fe0f}",
-                "\u{200f}", "é", "\u{e0041}"
+                "\u{1b}[",
+                "\u{1b}]",
+                "\u{1b}\\",
+                "\u{7}",
+                "31m",
+                "\u{202e}",
+                "\n",
+                "\r",
+                "0;",
+                "\u{200d}",
+                "\u{fe0f}",
+                "\u{200f}",
+                "é",
+                "\u{e0041}"
             ])
             .prop_map(String::from),
             "[ -~]{0,8}",

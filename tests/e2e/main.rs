@@ -26,6 +26,7 @@ mod saves;
 mod saving;
 mod secrets;
 mod supervision;
+mod sweep;
 mod terminal;
 mod trees;
 mod watch;

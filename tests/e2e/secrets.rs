@@ -55,7 +55,7 @@ fn secrets_get_to_the_services_and_to_nobody_else() {
     );
     let invalid = r#"{"command": ["x"], "secrets": ["PIN"], "restart": "declared-leak-2", "env": {"PIN": "invalid-leak-1"}, "limits": 7, "actions": "--token=invalid-leak-2"}"#;
     desk.save("services.d/invalid.json", invalid);
-    let stranger = Stranger::start(&desk, port);
+    let stranger = Stranger::start(&desk, port, "demo --token=foreign-leak-1");
     desk.start_agent();
     desk.until_service("api", "health", "unhealthy");
     for (id, state) in [("taken", "foreign"), ("stepper", "failed"), ("crasher", "failed"), ("vault", "running")] {
@@ -190,12 +190,13 @@ fn clean(what: &str, text: &str) {
 }
 
 /// A process that somebody has started by hand, with a secret in its command line. It ends with the test.
-struct Stranger(Child);
+pub struct Stranger(Child);
 
 impl Stranger {
-    fn start(desk: &Desk, port: u16) -> Self {
+    /// Starts it under a name of its own.
+    pub fn start(desk: &Desk, port: u16, name: &str) -> Self {
         let mut command = Command::new(PROGRAM);
-        command.arg0("demo --token=foreign-leak-1").args(["demo-service", "--port", &port.to_string()]);
+        command.arg0(name).args(["demo-service", "--port", &port.to_string()]);
         command.current_dir(desk.path("project")).env_clear().stdin(Stdio::null()).stdout(Stdio::null());
         let stranger = Self(command.spawn().expect("it can be run"));
         desk.until("the stranger listens", || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok());

@@ -9,7 +9,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use crate::desk::Desk;
 
 /// Both ends of a new terminal: the user's, which is never read, and the program's.
-fn terminal() -> (OwnedFd, File) {
+pub fn terminal() -> (OwnedFd, File) {
     let user = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("there are terminals");
     grantpt(&user).expect("it is ours");
     unlockpt(&user).expect("it is ours");

@@ -78,7 +78,8 @@ pub fn problem_lines(problem: &Problem) -> String {
 /// The part of `line` around its character number `column` (from 1), and how many columns lie before that one.
 fn window(line: &str, column: usize) -> (String, usize) {
     // Character by character, so that what is cleaned away does not move the caret off its place.
-    let shown = |c: char| if c.is_control() || plain(c.encode_utf8(&mut [0; 4])).is_empty() { ' ' } else { c };
+    let shown =
+        |c: char| if c != '\t' && *plain(c.encode_utf8(&mut [0; 4])) == *c.encode_utf8(&mut [0; 4]) { c } else { ' ' };
     let target = column.saturating_sub(1);
     let length = line.chars().count();
     // Indentation that all of the window shares is of no interest.
@@ -135,5 +136,6 @@ mod tests {
         assert!(!shown.contains(['\u{1b}', '\u{7}']), "{shown:?}");
         assert_eq!(shown.chars().nth(indent), Some(' '));
         assert_eq!(under_caret("x\u{202e}yz", 4), Some('z'));
+        assert_eq!(window("x\u{2028}\u{9b}\u{200b}y", 5).0, "x   y");
     }
 }

@@ -125,7 +125,8 @@ fn undress(text: &str, read: Read) -> Undressed {
 
 /// `%2F`.
 fn percent(text: &str) -> Option<(Piece, usize)> {
-    let digits = text.strip_prefix('%')?.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
+    let digits =
+        text.strip_prefix('%')?.get(..2).filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()))?;
     Some((Piece::Byte(u8::from_str_radix(digits, 16).ok()?), 3))
 }
 

@@ -39,7 +39,8 @@ pub(super) fn hidden(text: &str, kind: Kind, is_secret: &dyn Fn(&str) -> bool) -
     found.extend(text.match_indices('-').filter_map(|(at, _)| optional(text, at, is_secret)));
     let bearers = ["Bearer ", "bearer ", "BEARER "].iter().flat_map(|word| text.match_indices(word));
     // "bearer token" is said of one.
-    found.extend(bearers.map(|(at, word)| value(text, at + word.len())).filter(|range| &text[range.clone()] != "token"));
+    found
+        .extend(bearers.map(|(at, word)| value(text, at + word.len())).filter(|range| &text[range.clone()] != "token"));
     found.extend(shapes::minted(text));
     if kind == Kind::Source && declares_secret(text) {
         found.extend(["\"default\"", "\"value\""].iter().flat_map(|key| text.match_indices(key)).filter_map(
@@ -184,7 +185,8 @@ fn header(text: &str, from: usize, name: &str) -> Range<usize> {
 /// Whether `name: x`, without quotes, gives something away in running text.
 fn is_plain_key(name: &str) -> bool {
     let words = words_of(name);
-    words.len() > 1 || words.iter().any(|word| ["PASSWORD", "PASSWD", "PASSPHRASE"].iter().any(|end| word.ends_with(end)))
+    words.len() > 1
+        || words.iter().any(|word| ["PASSWORD", "PASSWD", "PASSPHRASE"].iter().any(|end| word.ends_with(end)))
 }
 
 /// Whether a parameter of an address or of a connection's text is secret that would be none under that name elsewhere.

@@ -7,8 +7,24 @@ use std::ops::Range;
 
 /// How tokens begin that anybody may recognize; that is what the beginnings are there for.
 const BEGINNINGS: [&str; 18] = [
-    "ghp_", "gho_", "ghu_", "ghs_", "ghr_", "github_pat_", "glpat-", "xoxb-", "xoxp-", "xoxa-", "xoxr-", "sk_live_",
-    "rk_live_", "sk-ant-", "sk-proj-", "npm_", "pypi-", "eyJ",
+    "ghp_",
+    "gho_",
+    "ghu_",
+    "ghs_",
+    "ghr_",
+    "github_pat_",
+    "glpat-",
+    "xoxb-",
+    "xoxp-",
+    "xoxa-",
+    "xoxr-",
+    "sk_live_",
+    "rk_live_",
+    "sk-ant-",
+    "sk-proj-",
+    "npm_",
+    "pypi-",
+    "eyJ",
 ];
 
 /// The fewest characters behind a beginning: what is shorter is somebody's name for something.
