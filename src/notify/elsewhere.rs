@@ -31,6 +31,7 @@ impl Server {
 /// Shows `message`; an error is a fragment.
 pub async fn show(message: &Message, _replaces: Option<u32>) -> Result<Posted, String> {
     let (told, shown) = oneshot::channel();
+    // Plain text: what would be markup on Windows, the library escapes.
     let mut notification = Notification::new();
     notification.appname("Pilotlight").summary(&message.title).body(&message.body);
     // A thread, because the call blocks, and one of its own, because the end of the runtime waits for its threads.

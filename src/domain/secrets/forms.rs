@@ -114,7 +114,7 @@ fn assigned(text: &str, at: usize, is_secret: &dyn Fn(&str) -> bool) -> Option<R
     let before = text[..at].trim_end_matches(' ');
     let (start, name) = last_name(before);
     let is_parameter = matches!(text[..start].chars().next_back(), Some('?' | '&' | ';'));
-    if !is_secret(name) && !(is_parameter && is_secret_parameter(name)) {
+    if !(is_secret(name) || is_parameter && is_secret_parameter(name)) {
         return None;
     }
     let from = if before.len() == at { at + 1 } else { at + 1 + leading(&text[at + 1..], |c| c == ' ') };
