@@ -11,8 +11,20 @@ const EFFECTS: [&str; 9] = ["process", "watch", "sources", "probe", "logs", "sta
 const FACES: [&str; 4] = ["tray", "notify", "cli", "api"];
 
 /// Crates that compute and do nothing else.
-const PURE: [&str; 10] =
-    ["std", "core", "indexmap", "petgraph", "strsim", "serde", "serde_json", "globset", "regex", "unicode_width"];
+const PURE: [&str; 12] = [
+    "std",
+    "core",
+    "indexmap",
+    "petgraph",
+    "strsim",
+    "serde",
+    "serde_json",
+    "globset",
+    "regex",
+    "unicode_width",
+    "aho_corasick",
+    "base64",
+];
 
 /// Parts of `std` that touch the world.
 const IMPURE: [&str; 9] = [

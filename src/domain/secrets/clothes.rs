@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, AhoCorasickKind};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
@@ -29,9 +29,13 @@ impl PartialEq for Wanted {
 impl Wanted {
     /// Looks for `values`.
     pub fn new(values: Vec<String>) -> Self {
+        if values.is_empty() {
+            return Self::default();
+        }
         let encoded = values.iter().flat_map(|value| in_base64(value)).collect::<Vec<_>>();
-        // Only more than the memory holds is too much for it; then each is looked for by itself.
-        let finder = AhoCorasick::new(values.iter().chain(&encoded)).ok().filter(|_| !values.is_empty());
+        // Small, and soon made; only what no memory holds is too much for it: then each is looked for by itself.
+        let kind = Some(AhoCorasickKind::ContiguousNFA);
+        let finder = AhoCorasick::builder().kind(kind).build(values.iter().chain(&encoded)).ok();
         Self { values, finder }
     }
 
