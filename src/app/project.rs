@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cli::{self, Check, Exit, Global};
 use crate::domain::catalog::{Ledger, Reading, Resolution};
-use crate::domain::secrets::Secrets;
+use crate::domain::secrets::Learner;
 use crate::domain::{self, Catalog, Moment, Problem, ServiceId, Severity};
 use crate::engine::StateDir;
 use crate::process::RunRecord;
@@ -154,7 +154,7 @@ pub(super) fn written_elsewhere(ids: &[String], defined: &[ServiceId], dir: &Sta
 
 /// What a reading means to whoever waits for nothing: what is empty or broken now is told now.
 fn judge(reading: Reading) -> Resolution {
-    let (mut ledger, mut secrets) = (Ledger::default(), Secrets::default());
+    let (mut ledger, mut secrets) = (Ledger::default(), Learner::default());
     secrets.learn_sources(&reading);
     ledger.take(Moment::default(), reading);
     let mut settled = ledger.settle(Moment::default());
@@ -163,7 +163,7 @@ fn judge(reading: Reading) -> Resolution {
     }
     let mut resolution = settled.resolution;
     secrets.learn_services(&resolution.catalog, &Catalog::default());
-    resolution.problems.iter_mut().for_each(|problem| secrets.veil_problem(problem));
+    resolution.problems.iter_mut().for_each(|problem| secrets.known().veil_problem(problem));
     resolution
 }
 

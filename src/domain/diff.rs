@@ -52,6 +52,13 @@ impl CatalogDiff {
         added.is_empty() && removed.is_empty() && changed.is_empty() && !frame
     }
 
+    /// Whether other logs are to be kept now, or otherwise.
+    pub fn may_change_logs(&self) -> bool {
+        let of_logs = |field: &String| field == "log" || field == "type";
+        let concerns = |diff: &ServiceDiff| diff.live.iter().chain(&diff.restart).any(of_logs);
+        !self.added.is_empty() || !self.removed.is_empty() || self.changed.iter().any(|(_, diff)| concerns(diff))
+    }
+
     /// The services that differ: the new, the changed, the gone.
     pub fn services(&self) -> impl Iterator<Item = &ServiceId> {
         let changed = self.changed.iter().map(|(id, _)| id);

@@ -1,8 +1,8 @@
 //! Hides what is nobody's business: the values that are known to be secret, wherever they turn up, and what is secret by its
 //! form, whoever says it.
 //!
-//! [`Secrets`] is what the sources and the services give away of themselves; all that leaves the domain is
-//! [veiled](Secrets::veil) by it. A secret under a harmless name, outside of a URL, that nobody declares is shown.
+//! [`Secrets`] is what the sources and the services give away of themselves, which a [`Learner`] finds out; all that leaves
+//! the domain is [veiled](Secrets::veil) by it. A secret under a harmless name, outside of a URL, that nobody declares is shown.
 
 mod forms;
 mod learn;
@@ -27,18 +27,24 @@ pub const MASK: &str = "***";
 pub struct Secrets {
     /// Variables that some source calls secret.
     names: BTreeSet<String>,
+    /// The values that are hidden.
+    hidden: Vec<String>,
+}
+
+/// Learns what is secret. It keeps what it needs to learn more: more than is needed to hide something.
+#[derive(Clone, Default)]
+pub struct Learner {
+    known: Arc<Secrets>,
     /// Settings that some source calls secret. They mean something to their own service alone.
     keys: BTreeSet<String>,
     values: BTreeSet<String>,
     /// What services are called, in small letters.
     open: BTreeSet<String>,
-    /// The values that are hidden.
-    hidden: Vec<String>,
     seen: Seen,
 }
 
 /// What has been looked through already.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 struct Seen {
     sources: Vec<Arc<Node>>,
     surroundings: Arc<Surroundings>,
@@ -108,7 +114,14 @@ const SHORTEST: usize = 4;
 /// Says nothing of what is secret.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").field("values", &self.values.len()).finish_non_exhaustive()
+        f.debug_struct("Secrets").field("values", &self.hidden.len()).finish_non_exhaustive()
+    }
+}
+
+/// Says nothing of what is secret.
+impl fmt::Debug for Learner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Learner").field("values", &self.values.len()).finish_non_exhaustive()
     }
 }
 

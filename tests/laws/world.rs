@@ -337,7 +337,10 @@ impl World {
     }
 
     fn decide(&mut self) {
-        for effect in self.supervisor.decide(self.machine.now) {
+        let effects = self.supervisor.decide(self.machine.now);
+        // What is kept up to date change by change is what working out all of it anew comes to.
+        assert_eq!(self.supervisor.not_as_anew(self.machine.now), Vec::<String>::new());
+        for effect in effects {
             match &mut self.dies_after {
                 Some((0, span)) => {
                     let span = *span;

@@ -26,6 +26,7 @@ pub struct Ledger {
     problems: Vec<Problem>,
     has_read: bool,
     settled: Moment,
+    deadline: Option<Moment>,
 }
 
 /// What is to be used after a reading or a deadline.
@@ -47,18 +48,24 @@ impl Ledger {
         self.surroundings.take(now, &reading.surroundings, self.standings.main_is_held());
         self.problems = reading.problems;
         self.has_read = true;
+        self.look_ahead();
     }
 
     /// Gives what is missing all of its time again: nobody has looked for a while.
     pub fn forgive(&mut self, now: Moment) {
         self.standings.forgive(now);
         self.surroundings.forgive(now);
+        self.look_ahead();
     }
 
     /// When a source that is broken or missing has had its time; ask [`Self::settle`] again then.
     pub fn next_deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
+    fn look_ahead(&mut self) {
         let deadlines = [self.standings.next_deadline(self.settled), self.surroundings.next_deadline(self.settled)];
-        deadlines.into_iter().flatten().min()
+        self.deadline = deadlines.into_iter().flatten().min();
     }
 
     /// What is to be used now. The catalog equals the one before if nothing has changed in meaning.
@@ -69,6 +76,7 @@ impl Ledger {
         }
         let chosen = self.standings.choose(now);
         let surroundings = self.surroundings.choose(now, self.standings.main_is_held());
+        self.look_ahead();
         let mut resolution = self.resolver.resolve(&chosen.files, &surroundings, &self.in_use);
         self.in_use = Arc::new(std::mem::take(&mut resolution.in_use));
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));

@@ -83,6 +83,24 @@ impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
     pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         self.unlisted = reading.unlisted;
+        let is_in_place = |((role, path), file): (&(Role, OsString), &SourceFile)| {
+            *role == file.role && path.as_os_str() == file.path.as_os_str()
+        };
+        if self.sources.len() == reading.files.len() && self.sources.keys().zip(&reading.files).all(is_in_place) {
+            // Nothing has come or gone: most sources are what they were.
+            for (standing, file) in self.sources.values_mut().zip(&reading.files) {
+                if !standing.is(file) {
+                    *standing = Standing::after(Some(standing.clone()), now, file, &ids_of);
+                }
+            }
+        } else {
+            self.take_others(now, reading, &ids_of);
+        }
+        self.follow_the_flawed(now, ids_of);
+        self.forget_what_never_was_good();
+    }
+
+    fn take_others(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         let mut before = std::mem::take(&mut self.sources);
         for file in &reading.files {
             let key = (file.role, file.path.clone().into_os_string());
@@ -99,8 +117,6 @@ impl Standings {
             };
             self.sources.insert(key, standing);
         }
-        self.follow_the_flawed(now, ids_of);
-        self.forget_what_never_was_good();
     }
 
     /// Gives each new source that is broken just as one was that is gone, or is empty as that was, the last good version
@@ -208,6 +224,15 @@ impl Standings {
 }
 
 impl Standing {
+    /// Whether `file` is what is in use already.
+    fn is(&self, file: &SourceFile) -> bool {
+        let is_good = match (&file.content, &self.good) {
+            (Content::Parsed(node, _), Some(good)) => Arc::ptr_eq(node, &good.node),
+            (Content::Parsed(..) | Content::Empty | Content::Broken(_) | Content::Refused(_), _) => false,
+        };
+        is_good && matches!(self.state, State::Whole) && self.name == file.name
+    }
+
     fn after(
         before: Option<Self>,
         now: Moment,

@@ -32,8 +32,12 @@ impl Supervisor {
             match self.fleet.units.get_full_mut(id) {
                 Some((_, _, unit)) if unchanged(unit) => is_moved = true,
                 Some((index, _, unit)) => {
-                    is_moved |= index != at || unit.service.depends_on != service.depends_on;
+                    // A port ties units together as well.
+                    is_moved |= index != at
+                        || unit.service.depends_on != service.depends_on
+                        || unit.service.port != service.port;
                     self.dirty.insert(id.clone());
+                    self.unplanned.add(id);
                     let live_before = unit.service.probes.clone();
                     let returns = unit.removed;
                     let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
@@ -49,7 +53,7 @@ impl Supervisor {
                     {
                         board.replace(&service.probes, now);
                     }
-                    self.deadlines.set(id, unit.phase.next_deadline());
+                    self.agenda.note(id, &unit.phase);
                 }
                 None => {
                     is_moved = true;
@@ -59,9 +63,9 @@ impl Supervisor {
             }
         }
         for id in &diff.removed {
-            if let Some(unit) = self.fleet.units.get_mut(id) {
+            if self.fleet.units.contains_key(id) {
                 is_moved = true;
-                unit.removed = true;
+                self.fleet.dismiss(id);
                 self.dirty.insert(id.clone());
             }
         }
@@ -69,10 +73,12 @@ impl Supervisor {
             self.order_units(&catalog);
             self.fleet.relate();
         }
+        if is_moved || diff.frame || self.closing.is_some() {
+            self.unplanned.add_all();
+        }
         self.redraw = true;
-        self.replan = true;
         self.catalog = catalog;
-        self.keep_logs(!diff.is_empty() || self.generation == 0);
+        self.keep_logs(diff.may_change_logs() || self.generation == 0);
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
             let is_first = self.generation == 1;
@@ -115,11 +121,8 @@ impl Supervisor {
 
     /// Removed units that have ended are forgotten.
     pub(super) fn forget_removed(&mut self) {
-        let before = self.fleet.units.len();
-        self.fleet.units.retain(|_, unit| !unit.removed || unit.is_live());
-        if self.fleet.units.len() != before {
-            self.fleet.relate();
-            self.replan = true;
+        if self.fleet.forget_the_gone() {
+            self.unplanned.add_all();
             self.redraw = true;
         }
     }
@@ -142,6 +145,7 @@ impl Supervisor {
                 && unit.service.restart.is_success(&end.exit)
             {
                 unit.phase = Phase::Completed;
+                self.unplanned.add(&end.id);
             }
         }
         let units = &mut self.fleet.units;
@@ -154,6 +158,7 @@ impl Supervisor {
             None => true,
         });
         for found in self.strays.take_found() {
+            self.unplanned.add_all();
             let id = found.id.clone();
             let needed_by = self.fleet.direct_dependents(&id).next().cloned();
             let known = self.fleet.units.get_mut(&id).filter(|unit| matches!(unit.service.kind, Kind::Process(_)));
@@ -172,7 +177,7 @@ impl Supervisor {
                     } else if unpinned {
                         unit.brought_by = needed_by;
                     }
-                    self.deadlines.set(&id, unit.phase.next_deadline());
+                    self.agenda.note(&id, &unit.phase);
                 }
                 // It may be defined where it can't be read now, or in a way that is not valid.
                 None if unsettled || invalid.contains(&id) => self.strays.keep(found),
