@@ -31,7 +31,7 @@ pub fn reload(count: usize) -> Vec<Duration> {
 
 /// Everything around the domain: what is defined, and processes that start, work and end at once.
 struct World {
-    files: Vec<SourceFile>,
+    files: Vec<Arc<SourceFile>>,
     supervisor: Supervisor,
     surroundings: Arc<Surroundings>,
     runs: HashMap<ServiceId, RunId>,
@@ -139,7 +139,7 @@ impl World {
 }
 
 /// A drop-in with one of ten services that belong together: the first exports its URL, and the others need it.
-fn source(index: usize, round: usize) -> SourceFile {
+fn source(index: usize, round: usize) -> Arc<SourceFile> {
     let (first, port) = (index - index % 10, 10_000 + index);
     let mut definition = json!({
         "type": "process",
@@ -159,10 +159,10 @@ fn source(index: usize, round: usize) -> SourceFile {
     }
     let (name, text): (Arc<str>, String) = (format!("services.d/s{index}.json").into(), definition.to_string());
     let node = parse(&name, &text).unwrap();
-    SourceFile {
+    Arc::new(SourceFile {
         path: PathBuf::from("/srv/project").join(&*name),
         name,
         role: Role::DropIn,
         content: Content::Parsed(Arc::new(node), text.into()),
-    }
+    })
 }

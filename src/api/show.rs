@@ -126,7 +126,7 @@ async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<i
 async fn chosen(backstage: &Backstage, which: &Which) -> Result<(Vec<Arc<ServiceView>>, Arc<Snapshot>), Failure> {
     if which.ids.is_empty() {
         let snapshot = backstage.engine.snapshot();
-        return Ok((snapshot.services.to_vec(), snapshot));
+        return Ok((snapshot.services.iter().cloned().collect(), snapshot));
     }
     find(&backstage.engine, which.ids.split(',')).await
 }

@@ -95,7 +95,7 @@ impl Project {
 
     /// The ids of all services that are defined now.
     pub fn defined(&self) -> Vec<ServiceId> {
-        self.read().catalog.services.into_keys().collect()
+        self.read().catalog.services.ids().cloned().collect()
     }
 
     /// What is defined now.
@@ -107,7 +107,7 @@ impl Project {
     pub fn check(&self, check: &Check) -> Exit {
         if check.files.is_empty() {
             let Resolution { catalog, problems, .. } = self.read();
-            let ids = catalog.services.into_keys().collect::<Vec<_>>();
+            let ids = catalog.services.ids().cloned().collect::<Vec<_>>();
             return cli::check(&problems, &ids, check.output.json);
         }
         let (mut problems, mut ids) = (Vec::new(), Vec::new());
@@ -119,7 +119,7 @@ impl Project {
                     let alone = judge(reading);
                     problems.extend(alone.problems.into_iter().map(as_alone));
                     // What a service needs from other files does not make it less defined in this one.
-                    ids.extend(alone.catalog.services.into_keys().chain(alone.invalid));
+                    ids.extend(alone.catalog.services.ids().cloned().chain(alone.invalid));
                 }
                 None => {
                     let place = domain::Place::whole(&Arc::from(&*name));

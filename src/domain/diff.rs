@@ -23,22 +23,19 @@ impl CatalogDiff {
     /// What leads from `old` to `new`.
     pub fn between(old: &Catalog, new: &Catalog) -> Self {
         let (mut added, mut changed) = (Vec::new(), Vec::new());
-        for (at, (id, service)) in new.services.iter().enumerate() {
-            // Most stay what and where they are.
-            if old.services.get_index(at).is_some_and(|(_, before)| Arc::ptr_eq(before, service)) {
-                continue;
-            }
-            let Some(before) = old.services.get(id) else {
-                added.push(id.clone());
+        // Most stay what and where they are.
+        for service in new.services.unlike(&old.services).filter_map(|at| new.services.at(at)) {
+            let Some(before) = old.services.get(&service.id) else {
+                added.push(service.id.clone());
                 continue;
             };
             if !Arc::ptr_eq(before, service) {
                 let diff = ServiceDiff::between(before, service);
-                changed.extend((!diff.is_empty()).then(|| (id.clone(), diff)));
+                changed.extend((!diff.is_empty()).then(|| (service.id.clone(), diff)));
             }
         }
         let removed = if old.services.len() + added.len() > new.services.len() {
-            old.services.keys().filter(|id| !new.services.contains_key(*id)).cloned().collect()
+            old.services.ids().filter(|id| !new.services.contains(id)).cloned().collect()
         } else {
             Vec::new()
         };

@@ -16,8 +16,7 @@ use std::sync::Arc;
 
 pub use forms::is_secret_name;
 
-use super::catalog::Surroundings;
-use super::node::Node;
+use super::catalog::{SourceFile, Surroundings};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -46,7 +45,7 @@ pub struct Learner {
 /// What has been looked through already.
 #[derive(Clone, Default)]
 struct Seen {
-    sources: Vec<Arc<Node>>,
+    sources: Vec<Arc<SourceFile>>,
     surroundings: Arc<Surroundings>,
     shared: Arc<BTreeMap<String, String>>,
     /// How many names were known when all services were looked through.

@@ -42,8 +42,8 @@ pub struct Reader {
 struct Before {
     root: Option<PathBuf>,
     sources: Vec<PathBuf>,
-    /// What users call each source, what it held, and how it is known again.
-    known: ByPath<(Arc<str>, file::Known)>,
+    /// Each source as it was, and how it is known again.
+    known: ByPath<(Arc<SourceFile>, file::Known)>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
     /// What each source included when it last could be read.
@@ -98,7 +98,7 @@ impl Reader {
     /// source already is read where it is. Fails if one of them would not be taken into use.
     pub fn propose(&mut self, files: &[PathBuf]) -> Result<Reading, Problem> {
         self.proposed.clear();
-        let sources: Vec<_> = self.read("a plan".to_owned()).files.into_iter().map(|source| source.path).collect();
+        let sources = self.read("a plan".to_owned()).files;
         for file in files {
             let place = Place::whole(&self.name(file));
             let Some(name) = file.file_name().filter(|name| is_drop_in(name)) else {
@@ -107,7 +107,7 @@ impl Reader {
             };
             let drop_in = self.location.drop_ins.join(name);
             let is = |path: &PathBuf| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
-            if sources.iter().any(is) {
+            if sources.iter().any(|source| is(&source.path)) {
                 continue;
             }
             if let Some(other) = self.proposed.insert(drop_in, file.clone()).filter(|other| other != file) {
@@ -139,12 +139,12 @@ impl Reader {
             Some(file) if file == "package.json" => Role::Include,
             Some(_) | None => Role::DropIn,
         };
-        let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
+        let files = vec![Arc::new(SourceFile { name, path: path.to_owned(), role, content })];
         let surroundings = Arc::new(self.surroundings(&files));
         Some(Reading { files, surroundings, unlisted: false, problems, cause: "asked to".to_owned(), order: 0 })
     }
 
-    fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<SourceFile>, bool) {
+    fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<Arc<SourceFile>>, bool) {
         for _ in 1..LISTINGS {
             let listed = self.list();
             let mut found = Vec::new();
@@ -184,7 +184,7 @@ impl Reader {
         &mut self,
         listed: &Result<Vec<file::Listed>, String>,
         problems: &mut Vec<Problem>,
-    ) -> Vec<SourceFile> {
+    ) -> Vec<Arc<SourceFile>> {
         let mut known = std::mem::take(&mut self.before.known);
         let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
         let mut drop_ins: Vec<_> = drop_ins.collect();
@@ -216,30 +216,35 @@ impl Reader {
         &mut self,
         path: PathBuf,
         role: Role,
-        known: &mut ByPath<(Arc<str>, file::Known)>,
+        known: &mut ByPath<(Arc<SourceFile>, file::Known)>,
         problems: &mut Vec<Problem>,
-    ) -> Option<SourceFile> {
+    ) -> Option<Arc<SourceFile>> {
         if let Some(lies) = self.proposed.get(&path) {
             let name = self.name(lies);
             let file::Known { content, problems: found, .. } = file::source(&name, lies, None)?;
             problems.extend(found);
-            return Some(SourceFile { name, path, role, content });
+            return Some(Arc::new(SourceFile { name, path, role, content }));
         }
-        let (name, known) = known.remove(path.as_os_str()).unzip();
-        let name = name.unwrap_or_else(|| self.name(&path));
-        let source = file::source(&name, &path, known)?;
-        problems.extend(source.problems.iter().cloned());
-        let content = source.content.clone();
-        self.before.known.insert(path.clone().into_os_string(), (Arc::clone(&name), source));
-        Some(SourceFile { name, path, role, content })
+        let (before, known) = known.remove(path.as_os_str()).unzip();
+        let name = before.as_ref().map_or_else(|| self.name(&path), |before| Arc::clone(&before.name));
+        let found = file::source(&name, &path, known)?;
+        problems.extend(found.problems.iter().cloned());
+        // What says the same as before is one and the same.
+        let is_same = |before: &Arc<SourceFile>| before.role == role && before.content.is(&found.content);
+        let source = before.filter(is_same).unwrap_or_else(|| {
+            let (path, content) = (path.clone(), found.content.clone());
+            Arc::new(SourceFile { name, path, role, content })
+        });
+        self.before.known.insert(path.into_os_string(), (Arc::clone(&source), found));
+        Some(source)
     }
 
     /// Reads what `files` include, and what those include in turn, each once.
     fn include(
         &mut self,
-        files: &mut Vec<SourceFile>,
+        files: &mut Vec<Arc<SourceFile>>,
         is_unlisted: bool,
-        known: &mut ByPath<(Arc<str>, file::Known)>,
+        known: &mut ByPath<(Arc<SourceFile>, file::Known)>,
         problems: &mut Vec<Problem>,
     ) {
         let root = self.root(files);
@@ -307,7 +312,7 @@ impl Reader {
         }
     }
 
-    fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {
+    fn surroundings(&mut self, files: &[Arc<SourceFile>]) -> Surroundings {
         let root = self.root(files);
         let mut surroundings = Surroundings {
             python: python(&root, self.environment.get("PATH").map(String::as_str)),
@@ -332,14 +337,14 @@ impl Reader {
     }
 
     /// Where relative paths start.
-    fn root(&self, files: &[SourceFile]) -> PathBuf {
+    fn root(&self, files: &[Arc<SourceFile>]) -> PathBuf {
         let folder = &self.location.folder;
         let root = root_of(files, folder, self.root.as_deref());
         root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone())
     }
 
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
-    fn may_be_held(&self, files: &[SourceFile]) -> bool {
+    fn may_be_held(&self, files: &[Arc<SourceFile>]) -> bool {
         let parsed = files.iter().filter(|file| matches!(file.content, Content::Parsed(..)));
         let parsed: HashSet<&OsStr> = parsed.map(|file| file.path.as_os_str()).collect();
         files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path.as_os_str()))

@@ -80,10 +80,13 @@ impl Ledger {
         let mut resolution = self.resolver.resolve(&chosen.files, &surroundings, &self.in_use);
         self.in_use = Arc::new(std::mem::take(&mut resolution.in_use));
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));
-        resolution.problems.extend(self.problems.iter().cloned());
         let unsettled = chosen.unsettled || !resolution.invalid.is_empty();
-        resolution.problems.extend(chosen.problems);
-        resolution.problems = findings::arranged(resolution.problems, &chosen.files);
+        // What the resolver says is in order.
+        if !self.problems.is_empty() || !chosen.problems.is_empty() {
+            resolution.problems.extend(self.problems.iter().cloned());
+            resolution.problems.extend(chosen.problems);
+            resolution.problems = findings::arranged(resolution.problems, &chosen.files);
+        }
         let basis = Basis { files: chosen.files, surroundings, in_use: Arc::clone(&self.in_use) };
         Settled { resolution, unsettled, basis: Arc::new(basis) }
     }
@@ -116,16 +119,17 @@ mod tests {
         Place { file: "services.json".into(), line, column: 1 }
     }
 
-    fn main_file(content: Content) -> SourceFile {
-        SourceFile { name: "services.json".into(), path: PathBuf::from("/c/services.json"), role: Role::Main, content }
+    fn main_file(content: Content) -> Arc<SourceFile> {
+        let (name, path) = ("services.json".into(), PathBuf::from("/c/services.json"));
+        Arc::new(SourceFile { name, path, role: Role::Main, content })
     }
 
-    fn parsed(text: &str) -> SourceFile {
+    fn parsed(text: &str) -> Arc<SourceFile> {
         let node = Node { place: place(1), value: Value::Map(Vec::new()) };
         main_file(Content::Parsed(Arc::new(node), text.into()))
     }
 
-    fn reading(files: Vec<SourceFile>) -> Reading {
+    fn reading(files: Vec<Arc<SourceFile>>) -> Reading {
         let surroundings = Surroundings { root: PathBuf::from("/c"), ..Surroundings::default() };
         let (surroundings, problems) = (Arc::new(surroundings), Vec::new());
         Reading { files, surroundings, unlisted: false, problems, cause: "a test".to_owned(), order: 0 }

@@ -35,6 +35,8 @@ pub(super) struct Names<'a> {
     told: usize,
     /// What names other than their own members have asked for, and were told.
     asked: Vec<(String, Option<String>)>,
+    /// What all services give to all, if that is known already.
+    settled: Option<&'a BTreeMap<String, String>>,
 }
 
 /// What a member was told by [`Names`] since [`Names::begin_answers`]: all that it depends on beside its own definition
@@ -125,7 +127,18 @@ impl<'a> Names<'a> {
             open: Vec::new(),
             told: 0,
             asked: Vec::new(),
+            settled: None,
         }
+    }
+
+    /// The names of service `id` alone, where it is known already what it and all others give to all: `shared`.
+    pub fn settled(
+        id: &'a ServiceId,
+        exposed: &'a Exposed,
+        surroundings: &'a Surroundings,
+        shared: &'a BTreeMap<String, String>,
+    ) -> Self {
+        Self { settled: Some(shared), ..Self::of(vec![(id, Member::Present(exposed))], surroundings) }
     }
 
     /// The own port of a member.
@@ -339,6 +352,9 @@ impl<'a> Names<'a> {
 
     /// What `name` stands for in a definition to which it does not belong.
     fn lookup_outside(&mut self, name: &str) -> Option<String> {
+        if let Some(shared) = self.settled {
+            return shared.get(name).or_else(|| self.environment.get(name)).cloned();
+        }
         let claim_at = |names: &Self, at: usize| names.claims.get(name).and_then(|claims| claims.get(at)).copied();
         let mut at = 0;
         while let Some(claim) = claim_at(self, at) {

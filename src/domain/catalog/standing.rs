@@ -22,6 +22,9 @@ pub(super) const TO_COME_BACK: Duration = Duration::from_secs(2);
 pub(super) struct Standings {
     /// By kind and the bytes of the path.
     sources: BTreeMap<(Role, OsString), Standing>,
+    /// What was read last, if that is all that there is and nothing is wrong with it. It is the rule, and then nothing else
+    /// has to be looked at.
+    whole: Option<Arc<[Arc<SourceFile>]>>,
     unlisted: bool,
     /// Before that, nobody may have looked for a while: what is missing has its time from then on.
     looked: Moment,
@@ -31,7 +34,7 @@ pub(super) struct Standings {
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     /// The sources in use, each with its last good version.
-    pub files: Vec<SourceFile>,
+    pub files: Arc<[Arc<SourceFile>]>,
     /// What is wrong with sources as such.
     pub problems: Vec<Problem>,
     /// Names of sources with ids that they take over from one that is missing: for the time being both define them.
@@ -83,29 +86,31 @@ impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
     pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         self.unlisted = reading.unlisted;
-        let is_in_place = |((role, path), file): (&(Role, OsString), &SourceFile)| {
-            *role == file.role && path.as_os_str() == file.path.as_os_str()
-        };
-        if self.sources.len() == reading.files.len() && self.sources.keys().zip(&reading.files).all(is_in_place) {
-            // Nothing has come or gone: most sources are what they were.
-            for (standing, file) in self.sources.values_mut().zip(&reading.files) {
-                if !standing.is(file) {
-                    *standing = Standing::after(Some(standing.clone()), now, file, &ids_of);
-                }
+        let before = self.whole.take().filter(|_| !self.unlisted);
+        if let Some(changed) = before.and_then(|before| changed_in_place(&before, &reading.files)) {
+            for (_, file) in changed {
+                let before = self.sources.remove(&key_of(file));
+                self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
             }
-        } else {
-            self.take_others(now, reading, &ids_of);
+            self.whole = Some(reading.files.as_slice().into());
+            return;
         }
+        self.take_all(now, reading, &ids_of);
         self.follow_the_flawed(now, ids_of);
         self.forget_what_never_was_good();
+        let is_whole = |standing: &Standing| matches!(standing.state, State::Whole);
+        let is_all = self.sources.len() == reading.files.len()
+            && self.sources.iter().zip(&reading.files).all(|((key, standing), file)| {
+                is_whole(standing) && key.0 == file.role && key.1.as_os_str() == file.path.as_os_str()
+            });
+        self.whole = (is_all && !self.unlisted).then(|| reading.files.as_slice().into());
     }
 
-    fn take_others(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
+    fn take_all(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         let mut before = std::mem::take(&mut self.sources);
         for file in &reading.files {
-            let key = (file.role, file.path.clone().into_os_string());
-            let before = before.remove(&key);
-            self.sources.insert(key, Standing::after(before, now, file, &ids_of));
+            let before = before.remove(&key_of(file));
+            self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
         }
         for (key, mut standing) in before {
             standing.state = match standing.state {
@@ -152,29 +157,33 @@ impl Standings {
 
     /// What is to be used now. Sources whose time has run out are forgotten.
     pub fn choose(&mut self, now: Moment) -> Chosen {
+        if let Some(files) = &self.whole {
+            return Chosen { files: Arc::clone(files), ..Chosen::default() };
+        }
         let looked = self.looked;
         let is_gone = |since: Moment| now >= since.max(looked) + TO_COME_BACK;
         self.sources.retain(|_, standing| !matches!(standing.state, State::Missing(since, _) if is_gone(since)));
         let moving = self.move_renamed();
         let mut chosen = Chosen { moving, unsettled: self.unlisted, ..Chosen::default() };
+        let mut files = Vec::with_capacity(self.sources.len());
         for ((role, path), standing) in &self.sources {
             chosen.unsettled |= !matches!(standing.state, State::Whole);
             chosen.problems.extend(standing.problem(now));
             if let Some(good) = &standing.good {
                 let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
-                chosen.files.push(SourceFile {
-                    name: Arc::clone(&standing.name),
-                    path: PathBuf::from(path),
-                    role: *role,
-                    content,
-                });
+                let (name, path, role) = (Arc::clone(&standing.name), PathBuf::from(path), *role);
+                files.push(Arc::new(SourceFile { name, path, role, content }));
             }
         }
+        chosen.files = files.into();
         chosen
     }
 
     /// When [`Self::choose`] will next say something else than at `last`, if nothing is read until then.
     pub fn next_deadline(&self, last: Moment) -> Option<Moment> {
+        if self.whole.is_some() {
+            return None;
+        }
         let deadlines = self.sources.values().filter_map(|standing| standing.deadline(self.looked));
         deadlines.filter(|deadline| *deadline > last).min()
     }
@@ -186,9 +195,10 @@ impl Standings {
 
     /// Whether the main file is in use as it once was, and not as it is on disk.
     pub fn main_is_held(&self) -> bool {
-        self.sources.iter().any(|((role, _), standing)| {
-            *role == Role::Main && standing.good.is_some() && !matches!(standing.state, State::Whole)
-        })
+        self.whole.is_none()
+            && self.sources.iter().any(|((role, _), standing)| {
+                *role == Role::Main && standing.good.is_some() && !matches!(standing.state, State::Whole)
+            })
     }
 
     /// Forgets each missing source whose ids have all been taken over by sources that began to define them when it was
@@ -223,16 +233,30 @@ impl Standings {
     }
 }
 
-impl Standing {
-    /// Whether `file` is what is in use already.
-    fn is(&self, file: &SourceFile) -> bool {
-        let is_good = match (&file.content, &self.good) {
-            (Content::Parsed(node, _), Some(good)) => Arc::ptr_eq(node, &good.node),
-            (Content::Parsed(..) | Content::Empty | Content::Broken(_) | Content::Refused(_), _) => false,
-        };
-        is_good && matches!(self.state, State::Whole) && self.name == file.name
-    }
+fn key_of(file: &SourceFile) -> (Role, OsString) {
+    (file.role, file.path.clone().into_os_string())
+}
 
+/// Those of `files` that are not what they were `before`; `None` if there is more to it than files that say something
+/// else, all of them whole.
+pub(super) fn changed_in_place<'f>(
+    before: &[Arc<SourceFile>],
+    files: &'f [Arc<SourceFile>],
+) -> Option<Vec<(usize, &'f Arc<SourceFile>)>> {
+    if before.len() != files.len() {
+        return None;
+    }
+    let unlike = before.iter().zip(files).enumerate().filter(|(_, (before, file))| !Arc::ptr_eq(before, file));
+    let is_in_place = |before: &SourceFile, file: &SourceFile| {
+        before.role == file.role
+            && before.path.as_os_str() == file.path.as_os_str()
+            && before.name == file.name
+            && matches!(file.content, Content::Parsed(..))
+    };
+    unlike.map(|(at, (before, file))| is_in_place(before, file).then_some((at, file))).collect()
+}
+
+impl Standing {
     fn after(
         before: Option<Self>,
         now: Moment,

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::forms::{self, is_secret_name};
 use super::{Learner, SHORTEST, Secrets, Seen};
-use crate::domain::catalog::{Content, Reading};
-use crate::domain::{Catalog, Check, Kind, Node, Service, Value};
+use crate::domain::catalog::{Content, Reading, SourceFile};
+use crate::domain::{Catalog, Check, Kind, Node, Roll, Service, Value};
 
 impl Learner {
     /// What is secret by all that has been learnt.
@@ -17,20 +17,12 @@ impl Learner {
     /// Learns what `reading` holds, whether or not it is taken into use. True if there is more to hide than before.
     pub fn learn_sources(&mut self, reading: &Reading) -> bool {
         let names = self.count();
-        let nodes = reading.files.iter().filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(node),
-            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-        });
-        let nodes: Vec<_> = nodes.collect();
-        let new = self.seen.take_sources(&nodes);
-        new.iter().for_each(|node| self.note_names(node));
+        let new = self.seen.take_sources(&reading.files);
+        nodes_of(&new).for_each(|node| self.note_names(node));
         let values = self.values.len();
         let differs = self.count() != names;
-        if differs {
-            nodes.iter().for_each(|node| self.note_values(node));
-        } else {
-            new.iter().for_each(|node| self.note_values(node));
-        }
+        // What has a new name may stand in any of them.
+        nodes_of(if differs { &reading.files } else { &new }).for_each(|node| self.note_values(node));
         let around = &reading.surroundings;
         if differs || self.seen.surroundings != *around {
             let files = around.env_files.values().flatten().flatten().chain(&around.dotenv);
@@ -50,11 +42,11 @@ impl Learner {
         }
         let known = |service: &Service| (service.id.as_str().to_lowercase(), service.display.name.to_lowercase());
         let before = (self.values.len(), self.open.len());
-        for (at, (id, service)) in catalog.services.iter().enumerate() {
-            // Most stay what and where they are.
-            let is_same = |old: &Arc<Service>| Arc::ptr_eq(old, service);
-            let in_place = || in_use.services.get_index(at).is_some_and(|(_, old)| is_same(old));
-            if all || !(in_place() || in_use.services.get(id).is_some_and(is_same)) {
+        let nobody = Roll::default();
+        let known_by_now = if all { &nobody } else { &in_use.services };
+        // Most stay what and where they are.
+        for service in catalog.services.unlike(known_by_now).filter_map(|at| catalog.services.at(at)) {
+            if !known_by_now.get(&service.id).is_some_and(|old| Arc::ptr_eq(old, service)) {
                 self.open.extend(<[String; 2]>::from(known(service)));
                 self.note_service(service);
             }
@@ -204,34 +196,28 @@ impl Learner {
 }
 
 impl Seen {
-    /// Takes `nodes` as what has been looked through; gives those that had not been.
-    fn take_sources<'n>(&mut self, nodes: &[&'n Arc<Node>]) -> Vec<&'n Arc<Node>> {
+    /// Takes `files` as what has been looked through; gives those that had not been.
+    fn take_sources(&mut self, files: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
         // Most stay what and where they are.
-        let stays = |old: Option<&Arc<Node>>, new: Option<&&Arc<Node>>| {
-            old.zip(new).is_some_and(|(old, new)| Arc::ptr_eq(old, new))
-        };
-        let moved = self.sources.iter().enumerate().filter(|(at, old)| !stays(Some(*old), nodes.get(*at)));
-        let moved: HashSet<_> = moved.map(|(_, old)| Arc::as_ptr(old)).collect();
-        let mut new = Vec::new();
-        let mut kept = Vec::new();
-        for (at, node) in nodes.iter().enumerate() {
-            if stays(self.sources.get(at), Some(node)) {
-                continue;
+        if self.sources.len() == files.len() {
+            let mut new = Vec::new();
+            for (old, file) in self.sources.iter_mut().zip(files).filter(|(old, file)| !Arc::ptr_eq(old, file)) {
+                *old = Arc::clone(file);
+                new.push(Arc::clone(file));
             }
-            kept.push((at, Arc::clone(node)));
-            if !moved.contains(&Arc::as_ptr(node)) {
-                new.push(*node);
-            }
+            return new;
         }
-        self.sources.truncate(nodes.len());
-        for (at, node) in kept {
-            match self.sources.get_mut(at) {
-                Some(old) => *old = node,
-                None => self.sources.push(node),
-            }
-        }
-        new
+        let old = std::mem::replace(&mut self.sources, files.to_vec());
+        let old: HashSet<_> = old.iter().map(Arc::as_ptr).collect();
+        files.iter().filter(|file| !old.contains(&Arc::as_ptr(file))).cloned().collect()
     }
+}
+
+fn nodes_of(files: &[Arc<SourceFile>]) -> impl Iterator<Item = &Node> {
+    files.iter().filter_map(|file| match &file.content {
+        Content::Parsed(node, _) => Some(&**node),
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
+    })
 }
 
 fn is_secret_setting(node: &Node) -> bool {

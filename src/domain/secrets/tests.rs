@@ -28,7 +28,7 @@ fn learner(declared: &[&str], values: &[(&str, &str)]) -> Learner {
     let view = define(healthy("shop", 7), |service| service.kind = Kind::Process(Arc::new(spawn)));
     let known = Secrets { names: declared.iter().map(|name| (*name).to_owned()).collect(), ..Secrets::default() };
     let mut learner = Learner { known: Arc::new(known), ..Learner::default() };
-    let catalog = Catalog { services: [(view.id.clone(), view.service)].into_iter().collect(), ..Catalog::default() };
+    let catalog = Catalog { services: [view.service].into_iter().collect(), ..Catalog::default() };
     learner.learn_services(&catalog, &Catalog::default());
     learner
 }

@@ -30,6 +30,7 @@ pub struct Fleet {
     circles: Vec<Vec<usize>>,
     /// Those that may have been removed, and are there until they have ended.
     leaving: BTreeSet<ServiceId>,
+    is_rearranged: bool,
 }
 
 /// Units that are planned together, by their indices, each after all that it depends on.
@@ -51,6 +52,7 @@ impl Scope {
 impl Fleet {
     /// Learns the dependencies anew; to be called whenever units or their definitions have changed.
     pub fn relate(&mut self) {
+        self.is_rearranged = true;
         let mut graph = DiGraphMap::<usize, ()>::with_capacity(self.units.len(), self.units.len());
         let mut dependents = vec![Vec::new(); self.units.len()];
         let index_of = |dependency: &Dependency| self.units.get_index_of(&dependency.id);
@@ -91,6 +93,11 @@ impl Fleet {
         for (index, circle) in self.circle_of.iter().enumerate() {
             self.circles[*circle].push(index);
         }
+    }
+
+    /// Whether units have come, gone or changed places since it was last asked.
+    pub fn take_rearranged(&mut self) -> bool {
+        std::mem::take(&mut self.is_rearranged)
     }
 
     /// All units.

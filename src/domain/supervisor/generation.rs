@@ -23,14 +23,12 @@ impl Supervisor {
         self.basis = settled.basis;
         // Whether there is anything that relations between units may have changed by.
         let mut is_moved = false;
-        for (at, (id, service)) in catalog.services.iter().enumerate() {
-            // Most stay what and where they are.
-            let unchanged = |unit: &Unit| !unit.removed && Arc::ptr_eq(&unit.service, service);
-            if self.fleet.units.get_index(at).is_some_and(|(_, unit)| unchanged(unit)) {
-                continue;
-            }
+        // Most stay what and where they are, and so do their units.
+        let unlike = catalog.services.unlike(&self.catalog.services);
+        for (at, service) in unlike.filter_map(|at| Some((at, catalog.services.at(at)?))) {
+            let id = &service.id;
             match self.fleet.units.get_full_mut(id) {
-                Some((_, _, unit)) if unchanged(unit) => is_moved = true,
+                Some((_, _, unit)) if !unit.removed && Arc::ptr_eq(&unit.service, service) => is_moved = true,
                 Some((index, _, unit)) => {
                     // A port ties units together as well.
                     is_moved |= index != at
@@ -113,9 +111,9 @@ impl Supervisor {
             return;
         }
         let services = &self.catalog.services;
-        let writing = services.values().filter(|service| matches!(service.kind, Kind::Process(_)));
+        let writing = services.iter().filter(|service| matches!(service.kind, Kind::Process(_)));
         let policies = writing.map(|service| (service.id.clone(), service.log)).collect();
-        self.troubles.retain(|id, _| services.contains_key(id));
+        self.troubles.retain(|id, _| services.contains(id));
         self.effects.push(Effect::KeepLogs(policies));
     }
 
@@ -129,7 +127,7 @@ impl Supervisor {
 
     /// The order of the catalog, with the removed at the end.
     fn order_units(&mut self, catalog: &crate::domain::Catalog) {
-        let rank = |id: &ServiceId| catalog.services.get_index_of(id).unwrap_or(usize::MAX);
+        let rank = |id: &ServiceId| catalog.services.place_of(id).unwrap_or(usize::MAX);
         self.fleet.units.sort_by_cached_key(|id, _| rank(id));
     }
 

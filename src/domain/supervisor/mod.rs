@@ -11,6 +11,7 @@ mod commands;
 mod fleet;
 mod forecast;
 mod foreign;
+mod gallery;
 mod generation;
 mod health;
 mod launches;
@@ -39,6 +40,7 @@ use self::actions::Actions;
 use self::agenda::{Agenda, Unplanned};
 use self::fleet::{Fleet, Scope};
 use self::foreign::Takes;
+use self::gallery::Gallery;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
 use self::phase::{CommandFact, Input, Phase};
@@ -95,6 +97,7 @@ pub struct Supervisor {
     /// When each unit has something to do by itself, and whose runs are whose.
     agenda: Agenda,
     effects: Vec<Effect>,
+    gallery: Gallery,
     snapshot: Arc<Snapshot>,
 }
 
@@ -131,6 +134,7 @@ impl Supervisor {
             unplanned: Unplanned::default(),
             agenda: Agenda::default(),
             effects: Vec::new(),
+            gallery: Gallery::default(),
             snapshot: Arc::new(Snapshot::empty()),
         }
     }
@@ -259,6 +263,16 @@ impl Supervisor {
     /// It costs as much as that.
     pub fn not_as_anew(&self, now: Moment) -> Vec<String> {
         let mut differs = Vec::new();
+        if self.gallery != self.gallery_anew() {
+            differs.push("other views are shown than those of the units".to_owned());
+        }
+        let defined = self.catalog.services.iter().map(Some).chain(std::iter::repeat(None));
+        for (unit, service) in self.fleet.units.values().zip(defined) {
+            let is_as_defined = service.map_or(unit.removed, |service| Arc::ptr_eq(service, &unit.service));
+            if !is_as_defined {
+                differs.push(format!("{} is not what is defined in its place", unit.service.id));
+            }
+        }
         if self.closing.is_some() {
             return differs;
         }
@@ -376,6 +390,7 @@ impl Supervisor {
 
     /// Views of all that has changed, and the notices that follow from them.
     fn refresh(&mut self, now: Moment) {
+        let mut changed = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let Some(unit) = self.fleet.units.get_mut(&id) else { continue };
             let watches = unit.verdict.is_wanted() && !unit.removed;
@@ -388,9 +403,15 @@ impl Supervisor {
             let mut view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
             self.secrets.known().veil_view(&mut view);
             if unit.view.as_deref() != Some(&view) {
-                unit.view = Some(Arc::new(view));
+                let view = Arc::new(view);
+                unit.view = Some(Arc::clone(&view));
+                changed.push(view);
                 self.redraw = true;
             }
+        }
+        let is_rearranged = self.fleet.take_rearranged();
+        if is_rearranged || !changed.into_iter().all(|view| self.gallery.replace(view)) {
+            self.gallery = self.gallery_anew();
         }
         if std::mem::take(&mut self.redraw) {
             let snapshot = Arc::new(self.picture());
@@ -411,31 +432,27 @@ impl Supervisor {
         }
     }
 
+    fn gallery_anew(&self) -> Gallery {
+        Gallery::of(self.fleet.units.values().filter_map(|unit| unit.view.clone()))
+    }
+
     fn picture(&self) -> Snapshot {
-        let services = self.fleet.units.values().filter_map(|unit| unit.view.clone()).collect::<Vec<_>>();
-        let wanted = services.iter().filter(|view| view.wanted && view.counted);
-        let (mut count, mut healthy, mut light) = (0, 0, Light::Gray);
-        for view in wanted {
-            count += 1;
-            healthy += usize::from(view.light == Light::Green);
-            light = light.max(view.light);
-        }
+        let mut light = self.gallery.light();
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             light = light.max(Light::Yellow);
         }
-        let summary = if count == 0 { "nothing wanted".to_owned() } else { format!("{healthy} of {count} healthy") };
         Snapshot {
             revision: self.snapshot.revision + 1,
             generation: self.generation,
             light,
-            summary,
+            summary: self.gallery.summary(),
             problems: self.all_problems(),
             groups: if *self.snapshot.groups == *self.catalog.groups {
                 Arc::clone(&self.snapshot.groups)
             } else {
                 self.catalog.groups.as_slice().into()
             },
-            services: services.into(),
+            services: self.gallery.views().clone(),
             basis: Arc::clone(&self.basis),
             secrets: Arc::clone(self.secrets.known()),
             waiting: self.held.as_ref().map(|held| Arc::clone(&held.waiting)),

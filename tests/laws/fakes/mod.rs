@@ -13,9 +13,12 @@ mod processes;
 mod sources;
 mod store;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use pilotlight::domain::catalog::SourceFile;
 use pilotlight::domain::{
     Event, Exit, FilePattern, Intent, LogPolicy, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId,
 };
@@ -40,6 +43,8 @@ pub struct Machine {
     pub memory: BTreeMap<ServiceId, u64>,
     /// The sources by name.
     pub disk: BTreeMap<String, String>,
+    /// Each file as it was last read: what has not changed is one and the same.
+    seen: RefCell<BTreeMap<String, (String, Option<Arc<SourceFile>>)>>,
     /// The wishes that the agent knows.
     pub intent: Intent,
     /// Those that the next agent would find.
@@ -105,6 +110,7 @@ impl Machine {
             strangers: BTreeMap::new(),
             memory: BTreeMap::new(),
             disk: BTreeMap::new(),
+            seen: RefCell::default(),
             intent: Intent::new(),
             stored: Intent::new(),
             is_full: false,

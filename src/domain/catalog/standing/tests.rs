@@ -26,11 +26,9 @@ fn refused() -> Content {
 }
 
 fn reading<'a>(files: impl IntoIterator<Item = (&'a str, Content)>) -> Reading {
-    let files = files.into_iter().map(|(name, content)| SourceFile {
-        name: name.into(),
-        path: PathBuf::from("/").join(name),
-        role: if name == MAIN { Role::Main } else { Role::DropIn },
-        content,
+    let files = files.into_iter().map(|(name, content)| {
+        let role = if name == MAIN { Role::Main } else { Role::DropIn };
+        Arc::new(SourceFile { name: name.into(), path: PathBuf::from("/").join(name), role, content })
     });
     let (files, surroundings) = (files.collect(), Arc::default());
     Reading { files, surroundings, unlisted: false, problems: Vec::new(), cause: "a test".to_owned(), order: 0 }
@@ -310,7 +308,7 @@ proptest! {
         prop_assert_eq!(problems(&chosen), problems(&expected));
         prop_assert_eq!(chosen.unsettled, expected.unsettled);
         prop_assert!(chosen.moving.is_empty());
-        let content = |chosen: &Chosen, name: &str| chosen.files.iter().find(|file| &*file.name == name).map(ids_of);
+        let content = |chosen: &Chosen, name: &str| chosen.files.iter().find(|file| &*file.name == name).map(|file| ids_of(file));
         for (name, on_disk) in NAMES.into_iter().zip(&last) {
             let is_parsed = matches!(on_disk, Some(Content::Parsed(..)));
             if is_parsed || on_disk.is_none() {
@@ -320,7 +318,7 @@ proptest! {
                 let is_empty = matches!(on_disk, Some(Content::Empty));
                 let kept = last_good.iter().filter(|(of, _)| is_empty || **of == name);
                 let kept = reading(kept.map(|(of, content)| (*of, content.clone())));
-                prop_assert!(kept.files.iter().map(ids_of).any(|ids| ids == found), "{}: {:?}", name, found);
+                prop_assert!(kept.files.iter().map(|file| ids_of(file)).any(|ids| ids == found), "{}: {:?}", name, found);
                 prop_assert!(!matches!(on_disk, Some(Content::Refused(_))));
             }
         }
