@@ -54,9 +54,11 @@ impl World {
             },
         );
         let environment = std::env::vars().collect();
+        let mut files: Vec<_> = (0..count).map(|index| source(index, 0)).collect();
+        files.sort_by(|one, other| one.path.as_os_str().cmp(other.path.as_os_str()));
         let surroundings = Surroundings { root: PathBuf::from("/srv/project"), environment, ..Surroundings::default() };
         Self {
-            files: (0..count).map(|index| source(index, 0)).collect(),
+            files,
             supervisor,
             surroundings: Arc::new(surroundings),
             runs: HashMap::new(),
@@ -67,7 +69,10 @@ impl World {
 
     /// Changes one definition; gives what the domain takes until everything is quiet again.
     fn change(&mut self, index: usize, round: usize) -> Duration {
-        self.files[index] = source(index, round);
+        let changed = source(index, round);
+        if let Some(file) = self.files.iter_mut().find(|file| file.path == changed.path) {
+            *file = changed;
+        }
         self.last = Duration::ZERO;
         self.read();
         self.settle();

@@ -41,7 +41,10 @@ pub struct Reader {
 #[derive(Default)]
 struct Before {
     root: Option<PathBuf>,
-    sources: Vec<PathBuf>,
+    /// All sources, in their order.
+    sources: Vec<Arc<SourceFile>>,
+    /// What the main file says of the root, for as long as it says the same.
+    root_of: Option<(Arc<SourceFile>, Option<PathBuf>)>,
     /// Each source as it was, and how it is known again.
     known: ByPath<(Arc<SourceFile>, file::Known)>,
     links: BTreeSet<PathBuf>,
@@ -90,7 +93,7 @@ impl Reader {
         let (files, unlisted) = self.sources(&mut problems);
         let surroundings = Arc::new(self.surroundings(&files));
         self.before.root = Some(surroundings.root.clone());
-        self.before.sources = files.iter().map(|file| file.path.clone()).collect();
+        self.before.sources.clone_from(&files);
         Reading { files, surroundings, unlisted, problems, cause, order: 0 }
     }
 
@@ -249,17 +252,20 @@ impl Reader {
     ) {
         let root = self.root(files);
         // A source that nobody knows of now may go on being used as it was.
-        let unseen = self.before.sources.iter().filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
+        let unseen = self.before.sources.iter().map(|file| &file.path);
+        let unseen = unseen.filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
         let unseen = unseen.filter_map(|path| self.before.includes.get(path.as_os_str()));
         let mut pending: Vec<_> = unseen.flat_map(|(_, includes)| includes.clone()).collect();
         let mut named = std::mem::take(&mut self.before.includes);
+        self.before.includes.reserve(named.len());
         let mut walk = Walk::default();
         let (mut asked, mut seen, mut links, mut identities) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         loop {
             for file in &files[asked..] {
-                let includes = includes_now(file, named.remove(file.path.as_os_str()));
+                let (path, includes) = named.remove_entry(file.path.as_os_str()).unzip();
+                let includes = includes_now(file, includes);
                 pending.extend(includes.iter().flat_map(|(_, includes)| includes.iter().cloned()));
-                let path = || file.path.clone().into_os_string();
+                let path = || path.unwrap_or_else(|| file.path.clone().into_os_string());
                 self.before.includes.extend(includes.map(|includes| (path(), includes)));
             }
             asked = files.len();
@@ -337,17 +343,31 @@ impl Reader {
     }
 
     /// Where relative paths start.
-    fn root(&self, files: &[Arc<SourceFile>]) -> PathBuf {
+    fn root(&mut self, files: &[Arc<SourceFile>]) -> PathBuf {
         let folder = &self.location.folder;
-        let root = root_of(files, folder, self.root.as_deref());
+        let main = files.first().filter(|file| file.role == Role::Main);
+        let root = match (main, &self.before.root_of) {
+            (Some(main), Some((of, root))) if Arc::ptr_eq(main, of) => root.clone(),
+            (Some(_) | None, _) => root_of(files, folder, self.root.as_deref()),
+        };
+        self.before.root_of = main.map(|main| (Arc::clone(main), root.clone()));
         root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone())
     }
 
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
     fn may_be_held(&self, files: &[Arc<SourceFile>]) -> bool {
-        let parsed = files.iter().filter(|file| matches!(file.content, Content::Parsed(..)));
+        let before = &self.before.sources;
+        let is_parsed = |file: &&Arc<SourceFile>| matches!(file.content, Content::Parsed(..));
+        let is_in_place = |(file, before): (&Arc<SourceFile>, &Arc<SourceFile>)| {
+            is_parsed(&file) && (Arc::ptr_eq(file, before) || file.path.as_os_str() == before.path.as_os_str())
+        };
+        // As a rule what was there is there, and says something.
+        if files.len() == before.len() && files.iter().zip(before).all(is_in_place) {
+            return false;
+        }
+        let parsed = files.iter().filter(is_parsed);
         let parsed: HashSet<&OsStr> = parsed.map(|file| file.path.as_os_str()).collect();
-        files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path.as_os_str()))
+        files.len() > parsed.len() || before.iter().any(|file| !parsed.contains(file.path.as_os_str()))
     }
 
     fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String, u32)> {

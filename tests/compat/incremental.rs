@@ -212,3 +212,60 @@ fn only_what_a_change_concerns_is_resolved_again() {
     assert_eq!(renewed(&one, &all), ["base", "other", "user"].map(str::to_owned).into());
     assert_eq!(super::sources::environment(&all, "user")["UP"], "http://localhost:4/api");
 }
+
+#[test]
+fn what_nobody_else_notices_is_put_together_without_looking_at_the_others() {
+    let definition = |id: &str, more: Value| {
+        let mut definition = json!({"id": id, "command": [id]});
+        if let (Value::Object(definition), Value::Object(more)) = (&mut definition, more) {
+            definition.extend(more);
+        }
+        drop_in(&format!("{id}.json"), &definition.to_string())
+    };
+    let mut files = vec![
+        definition("base", json!({"base_url_env": "BASE", "default_port": 1})),
+        definition("user", json!({"env": {"UP": "$BASE/api"}, "depends_on": ["base"]})),
+    ];
+    let mut resolver = Resolver::default();
+    let mut in_use = InUse::default();
+    let mut is_touched_up = |files: &[Arc<SourceFile>]| {
+        let before = resolver.touch_ups();
+        let resolution = resolver.resolve(files, &surroundings(), &in_use);
+        assert_eq!(told(&resolution), told(&resolve(files, &surroundings(), &in_use)));
+        in_use = resolution.in_use;
+        resolver.touch_ups() > before
+    };
+    assert!(!is_touched_up(&files), "there was none before");
+    assert!(is_touched_up(&files));
+    let user = |more: Value| {
+        let mut whole = json!({"env": {"UP": "$BASE/api"}, "depends_on": ["base"]});
+        if let (Value::Object(whole), Value::Object(more)) = (&mut whole, more) {
+            whole.extend(more);
+        }
+        definition("user", whole)
+    };
+    for (more, is_its_own_business) in [
+        (json!({"env": {"UP": "$BASE/v2", "OWN": "1"}}), true),
+        (json!({"command": ["user", "--verbose"], "health": {"http": "$BASE/health"}}), true),
+        (json!({"restart": "never", "auto_start": true}), true),
+        (json!({"default_port": 2, "port_env": "USER_PORT"}), false),
+        (json!({"default_port": 2, "port_env": "USER_PORT", "command": ["x"]}), true),
+        (json!({"default_port": 2, "port_env": "BASE"}), false),
+        (json!({}), false),
+        (json!({"depends_on": []}), false),
+        (json!({"depends_on": [], "group": "Things"}), false),
+        (json!({"depends_on": [], "group": "Things", "command": ["x"]}), true),
+        (json!({"env_file": "x.env"}), false),
+        (json!({"commnd": "a slip"}), false),
+        (json!({"command": 5}), false),
+        (json!({}), false),
+        (json!({"env": {}}), true),
+    ] {
+        files[1] = user(more.clone());
+        assert_eq!(is_touched_up(&files), is_its_own_business, "{more}");
+    }
+    files.push(definition("more", json!({})));
+    assert!(!is_touched_up(&files));
+    files.remove(0);
+    assert!(!is_touched_up(&files));
+}

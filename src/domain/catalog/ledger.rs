@@ -44,7 +44,7 @@ pub struct Settled {
 impl Ledger {
     /// Takes note of what is on disk now.
     pub fn take(&mut self, now: Moment, reading: Reading) {
-        self.standings.take(now, &reading, services_of);
+        self.standings.take(now, (reading.files, reading.unlisted), services_of);
         self.surroundings.take(now, &reading.surroundings, self.standings.main_is_held());
         self.problems = reading.problems;
         self.has_read = true;

@@ -44,6 +44,8 @@ pub struct Resolver {
     pub(super) memo: Memo,
     pub(super) last: Option<Last>,
     pub(super) touch_ups: u64,
+    /// Sources that name no `env_file`.
+    without_env_files: Vec<Arc<SourceFile>>,
 }
 
 impl Resolver {
@@ -103,7 +105,7 @@ impl Resolver {
     /// The files that definitions name as `env_file`, absolute: as [`Resolution::env_files`], but at little cost where
     /// there are none.
     pub fn env_files(&mut self, files: &[Arc<SourceFile>], surroundings: &Surroundings) -> Vec<PathBuf> {
-        if !names_env_files(files) {
+        if !self.names_env_files(files) {
             return Vec::new();
         }
         self.last = None;
@@ -114,6 +116,18 @@ impl Resolver {
         let types = Types::of(types(), report);
         let places = Places { surroundings, root: &surroundings.root.to_string_lossy(), types: &types };
         draft::env_files(&self.drafts(&sources, places, &InUse::default(), report))
+    }
+
+    /// Whether any of `files` names an `env_file`; what has not changed is not looked through again.
+    fn names_env_files(&mut self, files: &[Arc<SourceFile>]) -> bool {
+        let known = |at: usize, file| self.without_env_files.get(at).is_some_and(|known| Arc::ptr_eq(known, file));
+        if files.iter().enumerate().any(|(at, file)| !known(at, file) && names_env_file(file)) {
+            self.without_env_files.clear();
+            return true;
+        }
+        self.without_env_files.clear();
+        self.without_env_files.extend_from_slice(files);
+        false
     }
 
     /// A draft of each service, in the order of their definitions.
@@ -174,14 +188,11 @@ pub fn env_files_of(files: &[Arc<SourceFile>], surroundings: &Surroundings) -> V
     Resolver::default().env_files(files, surroundings)
 }
 
-fn names_env_files(files: &[Arc<SourceFile>]) -> bool {
-    let mut open: Vec<&Node> = files
-        .iter()
-        .filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(&**node),
-            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-        })
-        .collect();
+fn names_env_file(file: &SourceFile) -> bool {
+    let mut open = match &file.content {
+        Content::Parsed(node, _) => vec![&**node],
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => return false,
+    };
     while let Some(node) = open.pop() {
         match &node.value {
             Value::List(items) => open.extend(items),

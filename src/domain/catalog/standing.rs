@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reading::{Content, Reading, Role, SourceFile};
-use crate::domain::{Moment, Node, Place, Problem, ServiceId};
+use super::reading::{Content, Role, SourceFile};
+use crate::domain::{Moment, Place, Problem, ServiceId};
 
 /// How long a source may be broken or empty before it is reported: editors write in steps.
 const TO_BECOME_WHOLE: Duration = Duration::from_secs(1);
@@ -53,8 +53,7 @@ struct Standing {
 /// The last good version.
 #[derive(Clone, Debug)]
 struct Good {
-    node: Arc<Node>,
-    text: Arc<str>,
+    source: Arc<SourceFile>,
     /// The ids that it defines, and since when its source has done so.
     ids: BTreeMap<ServiceId, Moment>,
 }
@@ -84,31 +83,36 @@ enum Flaw {
 
 impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
-    pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
-        self.unlisted = reading.unlisted;
+    pub fn take(
+        &mut self,
+        now: Moment,
+        (files, unlisted): (Vec<Arc<SourceFile>>, bool),
+        ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>,
+    ) {
+        self.unlisted = unlisted;
         let before = self.whole.take().filter(|_| !self.unlisted);
-        if let Some(changed) = before.and_then(|before| changed_in_place(&before, &reading.files)) {
+        if let Some(changed) = before.and_then(|before| changed_in_place(&before, &files)) {
             for (_, file) in changed {
                 let before = self.sources.remove(&key_of(file));
                 self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
             }
-            self.whole = Some(reading.files.as_slice().into());
+            self.whole = Some(files.into());
             return;
         }
-        self.take_all(now, reading, &ids_of);
+        self.take_all(now, &files, &ids_of);
         self.follow_the_flawed(now, ids_of);
         self.forget_what_never_was_good();
         let is_whole = |standing: &Standing| matches!(standing.state, State::Whole);
-        let is_all = self.sources.len() == reading.files.len()
-            && self.sources.iter().zip(&reading.files).all(|((key, standing), file)| {
+        let is_all = self.sources.len() == files.len()
+            && self.sources.iter().zip(&files).all(|((key, standing), file)| {
                 is_whole(standing) && key.0 == file.role && key.1.as_os_str() == file.path.as_os_str()
             });
-        self.whole = (is_all && !self.unlisted).then(|| reading.files.as_slice().into());
+        self.whole = (is_all && !self.unlisted).then(|| files.into());
     }
 
-    fn take_all(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
+    fn take_all(&mut self, now: Moment, files: &[Arc<SourceFile>], ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         let mut before = std::mem::take(&mut self.sources);
-        for file in &reading.files {
+        for file in files {
             let before = before.remove(&key_of(file));
             self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
         }
@@ -142,12 +146,12 @@ impl Standings {
                 | State::Refused(_)
                 | State::Unseen => None,
             });
-            let Some((former, since, Good { node, text, ids })) = former else { continue };
+            let Some((former, since, Good { source, ids })) = former else { continue };
             let Some(standing) = self.sources.get_mut(&key) else { continue };
-            let content = Content::Parsed(Arc::clone(&node), Arc::clone(&text));
-            let file =
-                SourceFile { name: Arc::clone(&standing.name), path: PathBuf::from(&key.1), role: key.0, content };
-            standing.good = Some(Good { node, text, ids: since_when(ids_of(&file), &ids, now) });
+            let (name, path) = (Arc::clone(&standing.name), PathBuf::from(&key.1));
+            let source = Arc::new(SourceFile { name, path, ..SourceFile::clone(&source) });
+            let ids = since_when(ids_of(&source), &ids, now);
+            standing.good = Some(Good { source, ids });
             if let State::Broken(began, _) | State::Empty(began) = &mut standing.state {
                 *began = since;
             }
@@ -166,14 +170,10 @@ impl Standings {
         let moving = self.move_renamed();
         let mut chosen = Chosen { moving, unsettled: self.unlisted, ..Chosen::default() };
         let mut files = Vec::with_capacity(self.sources.len());
-        for ((role, path), standing) in &self.sources {
+        for standing in self.sources.values() {
             chosen.unsettled |= !matches!(standing.state, State::Whole);
             chosen.problems.extend(standing.problem(now));
-            if let Some(good) = &standing.good {
-                let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
-                let (name, path, role) = (Arc::clone(&standing.name), PathBuf::from(path), *role);
-                files.push(Arc::new(SourceFile { name, path, role, content }));
-            }
+            files.extend(standing.good.as_ref().map(|good| Arc::clone(&good.source)));
         }
         chosen.files = files.into();
         chosen
@@ -260,28 +260,31 @@ impl Standing {
     fn after(
         before: Option<Self>,
         now: Moment,
-        file: &SourceFile,
+        file: &Arc<SourceFile>,
         ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>,
     ) -> Self {
-        let name = Arc::clone(&file.name);
         let (known, state) = before.map_or((None, None), |before| (before.good, Some(before.state)));
         let since = match state {
             Some(State::Empty(since) | State::Broken(since, _)) => since,
             Some(State::Whole | State::Refused(_) | State::Missing(..) | State::Unseen) | None => now,
         };
-        let (good, state) = match &file.content {
-            Content::Parsed(node, _) if known.as_ref().is_some_and(|good| Arc::ptr_eq(&good.node, node)) => {
+        let (mut good, state) = match &file.content {
+            Content::Parsed(..) if known.as_ref().is_some_and(|good| good.source.content.is(&file.content)) => {
                 (known, State::Whole)
             }
-            Content::Parsed(node, text) => {
+            Content::Parsed(..) => {
                 let known = known.map(|good| good.ids).unwrap_or_default();
                 let ids = since_when(ids_of(file), &known, now);
-                (Some(Good { node: Arc::clone(node), text: Arc::clone(text), ids }), State::Whole)
+                (Some(Good { source: Arc::clone(file), ids }), State::Whole)
             }
             Content::Empty => (known, State::Empty(since)),
             Content::Broken(problem) => (known, State::Broken(since, problem.clone())),
             Content::Refused(problem) => (None, State::Refused(problem.clone())),
         };
+        let name = Arc::clone(&file.name);
+        if let Some(good) = good.as_mut().filter(|good| good.source.name != name) {
+            Arc::make_mut(&mut good.source).name = Arc::clone(&name);
+        }
         Self { name, good, state }
     }
 

@@ -38,6 +38,9 @@ pub(super) struct Last {
     wrong_services: HashSet<ServiceId>,
 }
 
+/// More changed sources than these are put together faster with all others.
+const MOST: usize = 64;
+
 /// A service that is put together anew.
 struct Touched<'a> {
     at: usize,
@@ -84,7 +87,7 @@ impl Resolver {
         if last.agent != in_use.agent || !self.memo.is_around(surroundings) {
             return None;
         }
-        let changed = changed_in_place(self.memo.sources(), files)?;
+        let changed = changed_in_place(self.memo.sources(), files).filter(|changed| changed.len() <= MOST)?;
         let touched = self.touched(last, &changed, files, surroundings)?;
         let last = self.last.as_mut()?;
         let Resolution { catalog, in_use, .. } = &mut last.resolution;
