@@ -232,6 +232,23 @@ impl SettingValue {
         }
     }
 
+    /// A port.
+    pub fn of_port(port: u16) -> Self {
+        Self::Text(port.to_string())
+    }
+
+    /// The port that it is; an error at `place` of `what` if it is none.
+    pub fn as_port(&self, place: &Place, what: &str, report: &mut Report) -> Option<Self> {
+        let port = match self {
+            Self::Text(text) => text.parse().ok().filter(|port: &u16| *port != 0),
+            Self::Flag(_) => None,
+        };
+        if port.is_none() {
+            report.error(place, format!("{what} must be a port from 1 to 65535"));
+        }
+        port.map(Self::of_port)
+    }
+
     /// As the value of a variable.
     pub fn variable(&self) -> String {
         match self {
