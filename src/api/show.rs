@@ -8,6 +8,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::backstage::Backstage;
 use super::events::query;
@@ -18,6 +19,10 @@ use crate::wire::{Address, Config, Critical, Failure, FailureKind, Graph, Ps, Sa
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
+
+/// So many threads work for clients at a time: what a client has asked for goes on when it has gone, and another one comes
+/// in its place.
+static THREADS: Semaphore = Semaphore::const_new(16);
 
 /// Which services are asked about; all without it.
 #[derive(Debug, Default, Deserialize)]
@@ -57,8 +62,8 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let (lines, events, checkout) = aside(move || {
         let (backstage, view) = asked;
         let lines = (backstage.last_lines)(&view.id, LAST_LINES);
-        let events = backstage.journal.read(0);
-        let since = events.as_ref().ok().and_then(|(events, _)| last_healthy(&view, events));
+        let events = backstage.journal.read_all();
+        let since = events.as_ref().ok().and_then(|events| last_healthy(&view, events));
         let since = since.and_then(|at| at.try_into().ok()).unwrap_or_else(SystemTime::now);
         let folder = match &view.service.kind {
             Kind::Process(spawn) => Some(&spawn.cwd),
@@ -76,7 +81,7 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     })
     .await?;
     let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
-    let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
+    let events = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
     Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
 }
 
@@ -113,9 +118,15 @@ pub async fn critical(State(backstage): State<Backstage>, uri: Uri) -> Result<Js
     Ok(Json(Critical::of(&snapshot, &ids, &backstage.engine.clock())))
 }
 
-/// Runs what may block on a thread of its own.
+/// Runs what may block on a thread of its own, as soon as there is one.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(internal)
+    let thread = THREADS.acquire().await.map_err(internal)?;
+    let done = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, whether or not anybody waits for it.
+        let _thread = thread;
+        work()
+    });
+    done.await.map_err(internal)
 }
 
 async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<io::Result<Samples>, Failure> {
