@@ -416,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_follower_that_is_not_asked_is_bounded() {
+        let mut wake = Wake::default();
+        (0..PATHS).for_each(|at| wake.touch(vec![format!("/{}", at % 10).into()]));
+        assert_eq!((wake.touched.len(), wake.anywhere), (10, false));
+        (0..10 * PATHS).for_each(|at| wake.touch(vec![format!("/{at}").into()]));
+        assert!(wake.touched.len() <= PATHS && wake.anywhere);
+    }
+
+    #[test]
     fn reading_is_no_news_and_other_files_touch_nothing() {
         let bench = Bench::new();
         bench.write("api", "one\n");

@@ -397,3 +397,57 @@ fn descend(place: &Path, watched: &Watched, wanted: &mut BTreeSet<PathBuf>) {
         wanted.insert(folder);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use notify::event::DataChange;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn change(path: &str) -> notify::Result<notify::Event> {
+        Ok(notify::Event::new(EventKind::Modify(ModifyKind::Data(DataChange::Any))).add_path(path.into()))
+    }
+
+    #[test]
+    fn what_waits_for_a_worker_that_walks_is_bounded_and_orders_are_never_lost() {
+        let mut post = Post::default();
+        let (web, db) = (ServiceId::new("web").unwrap(), ServiceId::new("db").unwrap());
+        post.follow(&web, &[]);
+        (0..1000).for_each(|_| post.told(change("/same")));
+        assert_eq!(post.messages.len(), 2);
+        (0..3 * CHANGES).for_each(|at| post.told(change(&format!("/{at}"))));
+        assert!(post.messages.len() <= CHANGES && post.overflows);
+        for _ in 0..1000 {
+            post.follow(&web, &[]);
+            post.follow(&db, &[]);
+        }
+        assert!(post.messages.len() <= CHANGES + 2);
+        let ordered = post.messages.iter().filter(|message| matches!(message, Message::Follow(..))).count();
+        assert_eq!(ordered, 2);
+    }
+
+    #[test]
+    fn a_file_that_is_written_without_end_is_told_of_at_a_pace_and_to_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, mut facts) = mpsc::unbounded_channel();
+        let mut files = FileWatch::new(inbox);
+        let web = ServiceId::new("web").unwrap();
+        let pattern = FilePattern { place: folder.path().to_owned(), glob: format!("{}/*", folder.path().display()) };
+        files.watch(&web, &[pattern]);
+        let begun = Instant::now();
+        // An engine that is busy all the time: nobody takes anything.
+        while begun.elapsed() < Duration::from_millis(300) {
+            fs::write(folder.path().join("a"), "x").unwrap();
+            fs::write(folder.path().join("b"), "x").unwrap();
+        }
+        let mut told = Vec::new();
+        fs::write(folder.path().join("last"), "x").unwrap();
+        while !told.iter().any(|file: &String| file.ends_with("/last")) {
+            let Some(Event::FilesTouched { file, .. }) = facts.blocking_recv() else { panic!("it ends") };
+            told.push(file);
+        }
+        let most = 3 * (begun.elapsed().as_millis() / PACE.as_millis() + 2);
+        assert!(told.len() as u128 <= most && told.len() > 2, "{} in {:?}", told.len(), begun.elapsed());
+    }
+}

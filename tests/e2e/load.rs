@@ -31,6 +31,8 @@ struct Server(Arc<Mutex<Vec<Instant>>>);
 impl Server {
     fn start() -> (u16, Self) {
         let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+        // More than the usual number may knock at once.
+        rustix::net::listen(&listener, 4096).expect("it listens already");
         let port = listener.local_addr().expect("it is bound").port();
         let server = Self::default();
         let arrivals = server.clone();
