@@ -43,13 +43,22 @@ impl Crowd {
     /// asking anything, as soon as it has had its time for that; if all have asked something, the one that has not read
     /// its answer for the longest. `false` if all read as well.
     pub async fn make_room(&mut self) -> bool {
+        let mut all_had_a_turn = false;
         loop {
             self.0.retain(|client| !client.task.is_finished());
             if self.0.len() < MAX_CONNECTIONS {
                 return true;
             }
             let silent = self.0.iter().enumerate().find(|(_, client)| !client.conduct.has_asked());
-            let Some((at, client)) = silent else { return self.send_away_who_is_deaf() };
+            let Some((at, client)) = silent else {
+                if all_had_a_turn {
+                    return self.send_away_who_is_deaf();
+                }
+                // Some may have gone already, which is only noticed when it is their turn.
+                tokio::task::yield_now().await;
+                all_had_a_turn = true;
+                continue;
+            };
             let left = HEARING.saturating_sub(client.since.elapsed());
             if left.is_zero() {
                 client.task.abort();

@@ -199,7 +199,7 @@ fn no_agent_for(config: &std::path::Path) -> Unmet {
         .hint("`pilotlight run` starts one")
 }
 
-/// Whether the agent has hung up before it was asked anything, with an answer to nothing.
+/// Whether the agent has hung up before it could be asked: with an answer to nothing, or without reading.
 fn is_turned_away(error: &reqwest::Error) -> bool {
     let mut cause: Option<&dyn std::error::Error> = Some(error);
     while let Some(at) = cause {
@@ -207,7 +207,8 @@ fn is_turned_away(error: &reqwest::Error) -> bool {
         let is_unasked = |error: &hyper::Error| {
             error.is_canceled() || error.to_string() == "received unexpected message from connection"
         };
-        if at.downcast_ref().is_some_and(is_unasked) {
+        let is_unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if at.downcast_ref().is_some_and(is_unasked) || at.downcast_ref().is_some_and(is_unread) {
             return true;
         }
         cause = at.source();
