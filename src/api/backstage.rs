@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
@@ -14,7 +14,7 @@ use crate::wire::{AgentFacts, Checkout, Event, Samples};
 
 /// Everything that stands behind the interface; cheap to clone.
 ///
-/// The closures and the journal may block: they are called off the runtime's thread.
+/// The closures, the journal and the meter may block: they are called off the runtime's thread.
 #[derive(Clone)]
 pub struct Backstage {
     /// The engine.
@@ -22,7 +22,7 @@ pub struct Backstage {
     /// What the agent knows of itself.
     pub agent: Arc<AgentFacts>,
     /// Measures processes.
-    pub sample: Sampling,
+    pub meter: Arc<dyn Meter>,
     /// Reads the ends of logs.
     pub last_lines: LastLines,
     /// Tells what is checked out.
@@ -33,8 +33,18 @@ pub struct Backstage {
     pub journal: Arc<dyn Journal>,
 }
 
-/// Measures the process trees of these services, now; fails when the system tells nothing of its processes.
-pub type Sampling = Arc<dyn Fn(&[Arc<ServiceView>]) -> io::Result<Samples> + Send + Sync>;
+/// Measures the process trees of services.
+pub trait Meter: Send + Sync {
+    /// What was measured at most `age` ago, if these services' runs were among it. It does not block: `None` also where
+    /// that can't be told at once.
+    fn recent(&self, views: &[Arc<ServiceView>], age: Duration) -> Option<Arc<Samples>>;
+
+    /// What is [recent](Meter::recent), measured now if nothing is.
+    ///
+    /// # Errors
+    /// When the system tells nothing of its processes.
+    fn measure(&self, views: &[Arc<ServiceView>], age: Duration) -> io::Result<Arc<Samples>>;
+}
 
 /// The last lines of a service's log, at most so many, oldest first, without line ends; `None` if it has no log.
 pub type LastLines = Arc<dyn Fn(&ServiceId, usize) -> io::Result<Option<Vec<String>>> + Send + Sync>;

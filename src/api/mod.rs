@@ -24,7 +24,7 @@ mod show;
 mod tests;
 mod wait;
 
-pub use backstage::{Backstage, Checkouts, Journal, LastLines, Page, Proposals, Sampling};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Meter, Page, Proposals};
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;

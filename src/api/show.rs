@@ -2,11 +2,13 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::Uri;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::IntoResponse;
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
@@ -24,6 +26,13 @@ const LAST_LINES: usize = 10;
 /// in its place.
 static THREADS: Semaphore = Semaphore::const_new(16);
 
+/// How many bytes a service takes in a status, if it has not much to say.
+const USUAL: usize = 640;
+
+/// How old a status may find what processes cost: several faces that look all the time cost no more than one, and the
+/// look at all processes of the machine, which is nearly all of a status, is taken once in this time.
+const RECENT: Duration = Duration::from_secs(1);
+
 /// Which services are asked about; all without it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -34,21 +43,25 @@ struct Which {
 }
 
 /// `GET /v1/status`.
-pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Status>, Failure> {
+pub async fn status(State(backstage): State<Backstage>, uri: Uri) -> Result<impl IntoResponse, Failure> {
     let (views, snapshot) = chosen(&backstage, &query::<Which>(&uri)?).await?;
     // What processes cost is the least of a status: without it, the rest is shown.
-    let samples = sample(&backstage, views.clone()).await?.unwrap_or_else(|error| {
+    let samples = sample(&backstage, views.clone(), RECENT).await?.unwrap_or_else(|error| {
         tracing::warn!(%error, "failed to measure processes");
-        Samples::new()
+        Arc::default()
     });
     let shown = Snapshot { services: views.into(), ..Snapshot::clone(&snapshot) };
-    Ok(Json(Status::of(&shown, &backstage.engine.clock(), &backstage.agent, &samples)))
+    // The one long answer that is asked for again and again: room for it is made at once.
+    let mut text = Vec::with_capacity(USUAL * (shown.services.len() + 1));
+    let status = Status::of(&shown, &backstage.engine.clock(), &backstage.agent, &samples);
+    serde_json::to_writer(&mut text, &status).map_err(internal)?;
+    Ok(([(CONTENT_TYPE, "application/json")], text))
 }
 
 /// `GET /v1/ps`.
 pub async fn ps(State(backstage): State<Backstage>, uri: Uri) -> Result<Json<Ps>, Failure> {
     let (views, snapshot) = chosen(&backstage, &query::<Which>(&uri)?).await?;
-    let samples = sample(&backstage, views.clone()).await?;
+    let samples = sample(&backstage, views.clone(), Duration::ZERO).await?;
     let samples = samples.map_err(|error| internal(format!("failed to measure processes: {error}")))?;
     Ok(Json(Ps::of(views.iter().map(|view| &view.id), &samples, &snapshot.secrets)))
 }
@@ -129,9 +142,16 @@ pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
     done.await.map_err(internal)
 }
 
-async fn sample(backstage: &Backstage, views: Vec<Arc<ServiceView>>) -> Result<io::Result<Samples>, Failure> {
-    let sampling = Arc::clone(&backstage.sample);
-    aside(move || sampling(&views)).await
+async fn sample(
+    backstage: &Backstage,
+    views: Vec<Arc<ServiceView>>,
+    age: Duration,
+) -> Result<io::Result<Arc<Samples>>, Failure> {
+    if let Some(recent) = backstage.meter.recent(&views, age) {
+        return Ok(Ok(recent));
+    }
+    let meter = Arc::clone(&backstage.meter);
+    aside(move || meter.measure(&views, age)).await
 }
 
 async fn chosen(backstage: &Backstage, which: &Which) -> Result<(Vec<Arc<ServiceView>>, Arc<Snapshot>), Failure> {

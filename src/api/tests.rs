@@ -18,10 +18,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{Backstage, Journal, Listener, Page, router, serve};
+use super::{Backstage, Journal, Listener, Meter, Page, router, serve};
 use crate::domain::catalog::Reading;
-use crate::domain::sample::NOW;
-use crate::domain::{Accepted, Aim, Answer, Command, Goal, Snapshot};
+use crate::domain::sample::{NOW, healthy, snapshot};
+use crate::domain::{Accepted, Aim, Answer, Command, Goal, ServiceView, Snapshot};
 use crate::engine::{Clock, Handle, Request};
 use crate::wire::{AgentFacts, Event, Process, Samples};
 
@@ -30,6 +30,7 @@ struct World {
     commands: mpsc::UnboundedReceiver<Request>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     journal: Arc<Past>,
+    meter: Arc<MadeUp>,
     socket: PathBuf,
     client: reqwest::Client,
     server: JoinHandle<()>,
@@ -73,6 +74,32 @@ impl Past {
     }
 }
 
+/// Says the same of every process, and remembers how old that was allowed to be.
+#[derive(Default)]
+struct MadeUp {
+    ages: Mutex<Vec<Duration>>,
+}
+
+impl Meter for MadeUp {
+    fn recent(&self, _: &[Arc<ServiceView>], _: Duration) -> Option<Arc<Samples>> {
+        None
+    }
+
+    fn measure(&self, views: &[Arc<ServiceView>], age: Duration) -> io::Result<Arc<Samples>> {
+        self.ages.lock().unwrap().push(age);
+        let one = |pid| Process {
+            pid,
+            ppid: None,
+            cpu_percent: Some(1.5),
+            memory_bytes: Some(4096),
+            age_seconds: Some(3.0),
+            command: "api --serve".to_owned(),
+        };
+        let running = views.iter().filter_map(|view| Some((view.id.clone(), vec![one(view.pid?)])));
+        Ok(Arc::new(running.collect()))
+    }
+}
+
 impl World {
     fn new(snapshot: Snapshot) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -85,6 +112,7 @@ impl World {
             reads: AtomicUsize::new(0),
             grown: watch::Sender::new(0),
         });
+        let meter = Arc::new(MadeUp::default());
         let backstage = Backstage {
             engine: Handle::new(requests, latest, Clock::start(NOW.since_zero())),
             agent: Arc::new(AgentFacts {
@@ -95,18 +123,7 @@ impl World {
                 has_tray: std::sync::Arc::default(),
                 dashboard: None,
             }),
-            sample: Arc::new(|views| {
-                let one = |pid| Process {
-                    pid,
-                    ppid: None,
-                    cpu_percent: Some(1.5),
-                    memory_bytes: Some(4096),
-                    age_seconds: Some(3.0),
-                    command: "api --serve".to_owned(),
-                };
-                let running = views.iter().filter_map(|view| Some((view.id.clone(), vec![one(view.pid?)])));
-                Ok(running.collect::<Samples>())
-            }),
+            meter: Arc::clone(&meter) as Arc<dyn Meter>,
             last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
             checkout: Arc::new(|_, _| Ok(None)),
             propose: Arc::new(|_| Ok(empty_reading())),
@@ -118,7 +135,7 @@ impl World {
             drop(serve(listener, app, std::future::pending()).await);
         });
         let client = reqwest::Client::builder().no_proxy().unix_socket(socket.as_path()).build().unwrap();
-        Self { commands, snapshots, journal, socket, client, server, _folder: folder }
+        Self { commands, snapshots, journal, meter, socket, client, server, _folder: folder }
     }
 
     fn publish(&self, snapshot: Snapshot) {
@@ -151,6 +168,14 @@ impl Drop for World {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+#[tokio::test]
+async fn a_status_may_tell_of_costs_a_second_ago_but_process_trees_are_of_now() {
+    let world = World::new(snapshot(vec![healthy("web", 7)]));
+    assert_eq!(world.get("/v1/status").await.1["services"][0]["memory_bytes"], 4096);
+    assert_eq!(world.get("/v1/ps").await.1["services"][0]["processes"][0]["memory_bytes"], 4096);
+    assert_eq!(*world.meter.ages.lock().unwrap(), [Duration::from_secs(1), Duration::ZERO]);
 }
 
 fn empty_reading() -> Reading {

@@ -88,8 +88,8 @@ pub trait Files {
 pub trait Store {
     /// Stores the user's wishes durably before it returns.
     fn save_intent(&mut self, intent: &Intent);
-    /// Adds a line to what happened.
-    fn record(&mut self, occurrence: &Occurrence);
+    /// Adds lines to what happened.
+    fn record(&mut self, occurrences: &[Occurrence]);
 }
 
 /// Keeps the services' logs: when each had which length, and how long each may become.

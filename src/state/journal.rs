@@ -122,30 +122,35 @@ pub fn read_event_page(dir: &StateDir, position: EventPosition) -> io::Result<Ev
     Ok(page)
 }
 
-/// Adds a line; begins a new file where the old one is full.
-pub(super) fn append(dir: &StateDir, line: &EventLine) -> io::Result<()> {
-    append_bounded(&dir.events(), line, MOST_BYTES)
+/// Adds lines; begins a new file where the old one is full.
+pub(super) fn append(dir: &StateDir, lines: impl IntoIterator<Item = EventLine>) -> io::Result<()> {
+    append_bounded(&dir.events(), lines, MOST_BYTES)
 }
 
-fn append_bounded(path: &Path, line: &EventLine, most: u64) -> io::Result<()> {
-    let mut file = private().read(true).append(true).create(true).open(path)?;
-    let size = file.metadata()?.len();
-    if size >= most {
-        fs::rename(path, older(path))?;
-        file = private().read(true).append(true).create(true).open(path)?;
-    }
+fn append_bounded(path: &Path, lines: impl IntoIterator<Item = EventLine>, most: u64) -> io::Result<()> {
+    let open = || private().read(true).append(true).create(true).open(path);
+    let mut file = open()?;
+    let mut size = file.metadata()?.len();
     let mut text = Vec::new();
-    if !ends_whole(&mut file)? {
+    if !ends_whole(&mut file, size)? {
         // A full disk has cut the last line short: it must not take the next one along.
         text.push(b'\n');
     }
-    serde_json::to_writer(&mut text, line)?;
-    text.push(b'\n');
+    for line in lines {
+        if size + text.len() as u64 >= most {
+            file.write_all(&text)?;
+            fs::rename(path, older(path))?;
+            (file, size) = (open()?, 0);
+            text.clear();
+        }
+        serde_json::to_writer(&mut text, &line)?;
+        text.push(b'\n');
+    }
     file.write_all(&text)
 }
 
-fn ends_whole(file: &mut File) -> io::Result<bool> {
-    if file.metadata()?.len() == 0 {
+fn ends_whole(file: &mut File, size: u64) -> io::Result<bool> {
+    if size == 0 {
         return Ok(true);
     }
     let mut last = [0];
@@ -240,8 +245,8 @@ mod tests {
     fn lines_read_back_as_they_were_added() {
         let (_folder, dir) = place();
         assert_eq!(read_events(&dir, None).unwrap(), []);
-        append(&dir, &line(1)).unwrap();
-        append(&dir, &line(2)).unwrap();
+        append(&dir, [line(1)]).unwrap();
+        append(&dir, [line(2)]).unwrap();
         assert_eq!(read_events(&dir, None).unwrap(), [line(1), line(2)]);
         let since = "2026-01-01T00:00:02Z".parse().unwrap();
         assert_eq!(read_events(&dir, Some(since)).unwrap(), [line(2)]);
@@ -253,15 +258,17 @@ mod tests {
 
     #[test]
     fn a_full_file_makes_way_for_a_new_one() {
-        let (folder, dir) = place();
-        for number in 0..50 {
-            append_bounded(&dir.events(), &line(number), 1000).unwrap();
+        for at_once in [1, 2, 25, 50] {
+            let (folder, dir) = place();
+            for first in (0..50).step_by(at_once) {
+                append_bounded(&dir.events(), (first..first + at_once as u64).map(line), 1000).unwrap();
+            }
+            let lines = read_events(&dir, None).unwrap();
+            assert_eq!(lines.last(), Some(&line(49)), "{at_once}");
+            assert!(lines.len() >= 7 && numbers(&lines).windows(2).all(|pair| pair[1] == pair[0] + 1), "{at_once}");
+            let sizes = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+            assert!(sizes.sum::<u64>() < 2 * (1000 + 200), "{at_once}");
         }
-        let lines = read_events(&dir, None).unwrap();
-        assert_eq!(lines.last(), Some(&line(49)));
-        assert!(lines.len() >= 7 && numbers(&lines).windows(2).all(|pair| pair[1] == pair[0] + 1));
-        let sizes = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
-        assert!(sizes.sum::<u64>() < 2 * (1000 + 200));
     }
 
     #[test]
@@ -270,7 +277,7 @@ mod tests {
         let mut position = EventPosition::default();
         let mut followed = Vec::new();
         for number in 0..100 {
-            append_bounded(&dir.events(), &line(number), 1000).unwrap();
+            append_bounded(&dir.events(), [line(number)], 1000).unwrap();
             // Not after every line: several lines and the change may lie between two looks.
             if number % 3 == 0 {
                 let (lines, next) = read_events_from(&dir, position).unwrap();
@@ -285,29 +292,29 @@ mod tests {
     #[test]
     fn an_unfinished_line_waits_and_a_broken_one_costs_only_itself() {
         let (_folder, dir) = place();
-        append(&dir, &line(1)).unwrap();
+        append(&dir, [line(1)]).unwrap();
         let mut file = private().append(true).open(dir.events()).unwrap();
         file.write_all(b"{\"at\": \"2026").unwrap();
         let (lines, position) = read_events_from(&dir, EventPosition::default()).unwrap();
         assert_eq!(lines, [line(1)]);
-        append(&dir, &line(2)).unwrap();
+        append(&dir, [line(2)]).unwrap();
         assert_eq!(read_events_from(&dir, position).unwrap().0, [line(2)]);
     }
 
     #[test]
     fn a_file_that_was_taken_away_begins_anew() {
         let (_folder, dir) = place();
-        append(&dir, &line(1)).unwrap();
+        append(&dir, [line(1)]).unwrap();
         let (_, position) = read_events_from(&dir, EventPosition::default()).unwrap();
         let kept = File::open(dir.events()).unwrap();
         fs::remove_file(dir.events()).unwrap();
-        append(&dir, &line(2)).unwrap();
+        append(&dir, [line(2)]).unwrap();
         assert_eq!(read_events_from(&dir, position).unwrap().0, [line(2)]);
         drop(kept);
         // The same file, emptied: also what a new file with the old one's number looks like.
         File::create(dir.events()).unwrap();
         assert_eq!(read_events_from(&dir, position).unwrap().0, []);
-        append(&dir, &EventLine { text: String::new(), ..line(3) }).unwrap();
+        append(&dir, [EventLine { text: String::new(), ..line(3) }]).unwrap();
         assert_eq!(numbers(&read_events_from(&dir, position).unwrap().0), [3]);
     }
 
@@ -315,7 +322,7 @@ mod tests {
     fn a_reader_that_comes_too_late_is_told_and_goes_on_with_what_is_left() {
         let (_folder, dir) = place();
         let add = |numbers: std::ops::Range<u64>| {
-            numbers.for_each(|number| append_bounded(&dir.events(), &line(number), 1000).unwrap());
+            numbers.for_each(|number| append_bounded(&dir.events(), [&line(number)], 1000).unwrap());
         };
         add(0..3);
         let read = read_event_page(&dir, EventPosition::default()).unwrap();
@@ -337,11 +344,11 @@ mod tests {
     #[test]
     fn a_file_that_was_given_the_number_of_an_earlier_one_is_not_taken_for_it() {
         let (_folder, dir) = place();
-        append(&dir, &line(1)).unwrap();
+        append(&dir, [&line(1)]).unwrap();
         let (_, position) = read_events_from(&dir, EventPosition::default()).unwrap();
         // The same file for the system, with another beginning, and longer than what was read.
         File::create(dir.events()).unwrap();
-        (2..5).for_each(|number| append(&dir, &line(number)).unwrap());
+        (2..5).for_each(|number| append(&dir, [&line(number)]).unwrap());
         let page = read_event_page(&dir, position).unwrap();
         assert_eq!((numbers(&page.lines), page.has_gap), (vec![2, 3, 4], true));
     }
@@ -351,7 +358,7 @@ mod tests {
         let (_folder, dir) = place();
         let long = EventLine { text: "x".repeat(3 * PIECE as usize), ..line(500) };
         for number in 0..1000 {
-            append(&dir, &if number == 500 { long.clone() } else { line(number) }).unwrap();
+            append(&dir, [&if number == 500 { long.clone() } else { line(number) }]).unwrap();
         }
         let (mut position, mut followed, mut pages) = (EventPosition::default(), Vec::new(), 0);
         loop {
@@ -371,12 +378,12 @@ mod tests {
     #[test]
     fn between_two_files_nothing_is_read_twice() {
         let (_folder, dir) = place();
-        append(&dir, &line(1)).unwrap();
+        append(&dir, [line(1)]).unwrap();
         fs::rename(dir.events(), older(&dir.events())).unwrap();
         let (lines, position) = read_events_from(&dir, EventPosition::default()).unwrap();
         assert_eq!(numbers(&lines), [1]);
         assert_eq!(read_events_from(&dir, position).unwrap(), (vec![], position));
-        append(&dir, &line(2)).unwrap();
+        append(&dir, [line(2)]).unwrap();
         assert_eq!(numbers(&read_events_from(&dir, position).unwrap().0), [2]);
     }
 }

@@ -1,13 +1,13 @@
 //! All units, and who depends on whom among them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use indexmap::IndexMap;
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
 
 use super::unit::Unit;
-use crate::domain::{Dependency, Kind, ServiceId};
+use crate::domain::{Dependency, Kind, RunId, ServiceId};
 
 /// All units in the order of the catalog, with their dependencies as indices.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +20,8 @@ pub struct Fleet {
     needs: Vec<Vec<Option<usize>>>,
     /// For each unit, who depends on it.
     dependents: Vec<Vec<usize>>,
+    /// Where facts of a run were seen to belong. Only a hint: what it says is looked at before it is believed.
+    places: HashMap<RunId, usize>,
 }
 
 impl Fleet {
@@ -65,6 +67,22 @@ impl Fleet {
         let index = self.units.get_index_of(id);
         let dependents = index.map_or(&[][..], |index| self.dependents(index));
         dependents.iter().map(|index| &self.at(*index).service.id)
+    }
+
+    /// The service that facts of `run` are about.
+    pub fn concerned(&mut self, run: &RunId) -> Option<ServiceId> {
+        let concerns = |unit: &Unit| unit.phase.concerns(run);
+        let hint = self.places.get(run).and_then(|index| self.units.get_index(*index));
+        if let Some((id, _)) = hint.filter(|(_, unit)| concerns(unit)) {
+            return Some(id.clone());
+        }
+        let found = self.units.iter().position(|(_, unit)| concerns(unit))?;
+        // Of runs that are over nobody asks any more.
+        if self.places.len() > 2 * self.units.len() {
+            self.places.clear();
+        }
+        self.places.insert(run.clone(), found);
+        self.units.get_index(found).map(|(id, _)| id.clone())
     }
 
     /// The unit at `index`, which comes from this fleet.

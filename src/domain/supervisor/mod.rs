@@ -253,8 +253,7 @@ impl Supervisor {
     }
 
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
-        let concerned = self.fleet.units.iter().find(|(_, unit)| unit.phase.concerns(run)).map(|(id, _)| id.clone());
-        let Some(id) = concerned else { return };
+        let Some(id) = self.fleet.concerned(run) else { return };
         match run.part() {
             Part::Main | Part::Step => self.step_unit(now, &id, input),
             Part::StopCommand => {
