@@ -3,11 +3,13 @@
 mod document;
 mod events;
 mod hostile;
+mod load;
 mod socket;
 mod wishes;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,10 +18,10 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{Backstage, Journal, Listener, router, serve};
+use super::{Backstage, Journal, Listener, Meter, Page, router, serve};
 use crate::domain::catalog::Reading;
-use crate::domain::sample::NOW;
-use crate::domain::{Accepted, Aim, Answer, Command, Goal, Snapshot};
+use crate::domain::sample::{NOW, healthy, snapshot};
+use crate::domain::{Accepted, Aim, Answer, Command, Goal, ServiceView, Snapshot};
 use crate::engine::{Clock, Handle, Request};
 use crate::wire::{AgentFacts, Event, Process, Samples};
 
@@ -28,6 +30,7 @@ struct World {
     commands: mpsc::UnboundedReceiver<Request>,
     snapshots: watch::Sender<Arc<Snapshot>>,
     journal: Arc<Past>,
+    meter: Arc<MadeUp>,
     socket: PathBuf,
     client: reqwest::Client,
     server: JoinHandle<()>,
@@ -37,13 +40,23 @@ struct World {
 /// A journal in memory.
 struct Past {
     events: Mutex<Vec<Event>>,
+    /// The first that is kept.
+    first: Mutex<usize>,
+    reads: AtomicUsize,
     grown: watch::Sender<u64>,
 }
 
 impl Journal for Past {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)> {
+    /// Pages of three; what was taken away from the front is not kept any more.
+    fn read(&self, cursor: u128) -> io::Result<Page> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let events = self.events.lock().unwrap();
-        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u128))
+        let first = *self.first.lock().unwrap();
+        let cursor = usize::try_from(cursor).unwrap();
+        let (begin, has_gap) = (cursor.max(first), cursor > 0 && cursor < first);
+        let end = events.len().min(begin + 3);
+        let page = events[begin..end].to_vec();
+        Ok(Page { events: page, cursor: end as u128, is_last: end == events.len(), has_gap })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {
@@ -61,13 +74,45 @@ impl Past {
     }
 }
 
+/// Says the same of every process, and remembers how old that was allowed to be.
+#[derive(Default)]
+struct MadeUp {
+    ages: Mutex<Vec<Duration>>,
+}
+
+impl Meter for MadeUp {
+    fn recent(&self, _: &[Arc<ServiceView>], _: Duration) -> Option<Arc<Samples>> {
+        None
+    }
+
+    fn measure(&self, views: &[Arc<ServiceView>], age: Duration) -> io::Result<Arc<Samples>> {
+        self.ages.lock().unwrap().push(age);
+        let one = |pid| Process {
+            pid,
+            ppid: None,
+            cpu_percent: Some(1.5),
+            memory_bytes: Some(4096),
+            age_seconds: Some(3.0),
+            command: "api --serve".to_owned(),
+        };
+        let running = views.iter().filter_map(|view| Some((view.id.clone(), vec![one(view.pid?)])));
+        Ok(Arc::new(running.collect()))
+    }
+}
+
 impl World {
     fn new(snapshot: Snapshot) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let socket = folder.path().join("run/agent.sock");
         let (requests, commands) = mpsc::unbounded_channel();
         let (snapshots, latest) = watch::channel(Arc::new(snapshot));
-        let journal = Arc::new(Past { events: Mutex::default(), grown: watch::Sender::new(0) });
+        let journal = Arc::new(Past {
+            events: Mutex::default(),
+            first: Mutex::default(),
+            reads: AtomicUsize::new(0),
+            grown: watch::Sender::new(0),
+        });
+        let meter = Arc::new(MadeUp::default());
         let backstage = Backstage {
             engine: Handle::new(requests, latest, Clock::start(NOW.since_zero())),
             agent: Arc::new(AgentFacts {
@@ -78,18 +123,7 @@ impl World {
                 has_tray: std::sync::Arc::default(),
                 dashboard: None,
             }),
-            sample: Arc::new(|views| {
-                let one = |pid| Process {
-                    pid,
-                    ppid: None,
-                    cpu_percent: Some(1.5),
-                    memory_bytes: Some(4096),
-                    age_seconds: Some(3.0),
-                    command: "api --serve".to_owned(),
-                };
-                let running = views.iter().filter_map(|view| Some((view.id.clone(), vec![one(view.pid?)])));
-                Ok(running.collect::<Samples>())
-            }),
+            meter: Arc::clone(&meter) as Arc<dyn Meter>,
             last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
             checkout: Arc::new(|_, _| Ok(None)),
             propose: Arc::new(|_| Ok(empty_reading())),
@@ -101,7 +135,7 @@ impl World {
             drop(serve(listener, app, std::future::pending()).await);
         });
         let client = reqwest::Client::builder().no_proxy().unix_socket(socket.as_path()).build().unwrap();
-        Self { commands, snapshots, journal, socket, client, server, _folder: folder }
+        Self { commands, snapshots, journal, meter, socket, client, server, _folder: folder }
     }
 
     fn publish(&self, snapshot: Snapshot) {
@@ -134,6 +168,14 @@ impl Drop for World {
     fn drop(&mut self) {
         self.server.abort();
     }
+}
+
+#[tokio::test]
+async fn a_status_may_tell_of_costs_a_second_ago_but_process_trees_are_of_now() {
+    let world = World::new(snapshot(vec![healthy("web", 7)]));
+    assert_eq!(world.get("/v1/status").await.1["services"][0]["memory_bytes"], 4096);
+    assert_eq!(world.get("/v1/ps").await.1["services"][0]["processes"][0]["memory_bytes"], 4096);
+    assert_eq!(*world.meter.ages.lock().unwrap(), [Duration::from_secs(1), Duration::ZERO]);
 }
 
 fn empty_reading() -> Reading {

@@ -32,22 +32,33 @@ pub async fn until_settled(
 ) -> Result<Done, Failure> {
     let timeout = timeout.unwrap_or_else(|| patience(aims, &engine.snapshot()));
     let mut snapshots = engine.snapshots();
-    let mut latest = judge_all(aims, &snapshots.borrow_and_update());
+    let mut settled = None;
     let ended = tokio::time::timeout(timeout, async {
-        let is_open = |verdict: &Verdict| match verdict {
+        let is_open = |aim: &Aim, snapshot: &Snapshot| match judge(aim, snapshot) {
             Verdict::Pending(_) => true,
             Verdict::Unwanted(_) => wisher == Wisher::Anyone,
             Verdict::Reached | Verdict::Hopeless(_) => false,
         };
-        while latest.iter().any(is_open) {
+        // Of many aims one that was open mostly still is: the others are judged only once it is not.
+        let mut open = 0;
+        loop {
+            {
+                let snapshot = snapshots.borrow_and_update();
+                match (open..aims.len()).chain(0..open).find(|index| is_open(&aims[*index], &snapshot)) {
+                    Some(index) => open = index,
+                    None => {
+                        settled = Some(judge_all(aims, &snapshot));
+                        return End::Settled;
+                    }
+                }
+            }
             if snapshots.changed().await.is_err() {
                 return End::Gone;
             }
-            latest = judge_all(aims, &snapshots.borrow_and_update());
         }
-        End::Settled
     });
     let end = ended.await.unwrap_or(End::TimedOut);
+    let latest = settled.unwrap_or_else(|| judge_all(aims, &engine.snapshot()));
     let remarks = remarks.into_iter().chain(reservations(aims, &latest, &engine.snapshot())).collect();
     let services: Vec<Reached> =
         aims.iter().zip(latest).map(|(aim, verdict)| reached(aim, verdict, end, timeout)).collect();

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 
-use super::backstage::{ToldStore, checkouts, last_lines, outputs, root, sampling};
+use super::backstage::{SharedMeter, ToldStore, checkouts, last_lines, outputs, root};
 use super::console::Console;
 use super::plan::proposals;
 use super::platform::Requests;
@@ -175,7 +175,7 @@ impl Agent<'_> {
         let backstage = Backstage {
             engine: handle.clone(),
             agent: Arc::new(facts),
-            sample: sampling(),
+            meter: Arc::new(SharedMeter::default()),
             last_lines: last_lines(dir.clone()),
             checkout: checkouts(),
             propose: proposals(project),

@@ -3,31 +3,48 @@
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use crate::api::{Checkouts, Journal, LastLines, Sampling};
+use crate::api::{Checkouts, Journal, LastLines, Meter, Page};
 use crate::domain::{Intent, Occurrence, RunId, ServiceId, ServiceView};
 use crate::engine::StateDir;
 use crate::engine::ports::Store;
 use crate::git::{Checkout, Move};
 use crate::logs::{self, NewLines};
-use crate::observe::{Observer, ProcessUse, Root};
+use crate::observe::{Lately, ProcessUse, Root};
 use crate::probe::{OpenOutput, Output};
 use crate::process::RunRecord;
-use crate::state::{DiskStore, EventLine, EventPosition, read_events_from};
-use crate::wire;
+use crate::state::{DiskStore, EventLine, EventPage, EventPosition, read_event_page};
+use crate::wire::{self, Samples};
 
 /// Measures the trees of services with a run, by one observer for all who ask.
-pub(super) fn sampling() -> Sampling {
-    let observer = Arc::new(Mutex::new(Observer::default()));
-    Arc::new(move |views: &[Arc<ServiceView>]| {
-        let roots = views.iter().filter_map(|view| root(view)).collect::<Vec<_>>();
-        let mut observer = observer.lock().unwrap_or_else(PoisonError::into_inner);
-        let trees = observer.sample(&roots)?;
-        Ok(trees.into_iter().map(|(id, tree)| (id, tree.iter().map(process).collect())).collect())
-    })
+#[derive(Debug, Default)]
+pub(super) struct SharedMeter {
+    lately: Mutex<Lately<Samples>>,
+}
+
+impl Meter for SharedMeter {
+    fn recent(&self, views: &[Arc<ServiceView>], age: Duration) -> Option<Arc<Samples>> {
+        recent(&*self.lately.try_lock().ok()?, views, age)
+    }
+
+    fn measure(&self, views: &[Arc<ServiceView>], age: Duration) -> io::Result<Arc<Samples>> {
+        // An observer that was interrupted knows less, and nothing wrong.
+        let mut lately = self.lately.lock().unwrap_or_else(PoisonError::into_inner);
+        // Somebody else may have measured while we waited.
+        if let Some(recent) = recent(&lately, views, age) {
+            return Ok(recent);
+        }
+        let roots = views.iter().filter_map(|view| root(view)).collect();
+        let wire = |(id, tree): (ServiceId, Vec<ProcessUse>)| (id, tree.iter().map(process).collect());
+        lately.measure(roots, |trees| trees.into_iter().map(wire).collect())
+    }
+}
+
+fn recent(lately: &Lately<Samples>, views: &[Arc<ServiceView>], age: Duration) -> Option<Arc<Samples>> {
+    lately.recent(views.iter().filter_map(|view| Some((&view.id, view.run.as_ref()?, view.pid))), age)
 }
 
 /// Where the measuring of a service begins; `None` if it has no run.
@@ -104,8 +121,8 @@ impl Store for ToldStore {
         self.inner.save_intent(intent);
     }
 
-    fn record(&mut self, occurrence: &Occurrence) {
-        self.inner.record(occurrence);
+    fn record(&mut self, occurrences: &[Occurrence]) {
+        self.inner.record(occurrences);
         self.grown.send_modify(|count| *count += 1);
     }
 }
@@ -118,9 +135,11 @@ pub(super) struct FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<wire::Event>, u128)> {
-        let (lines, position) = read_events_from(&self.dir, EventPosition::from_bits(cursor))?;
-        Ok((lines.into_iter().filter_map(event).collect(), position.to_bits()))
+    fn read(&self, cursor: u128) -> io::Result<Page> {
+        let page = read_event_page(&self.dir, EventPosition::from_bits(cursor))?;
+        let EventPage { lines, position, is_last, has_gap } = page;
+        let events = lines.into_iter().filter_map(event).collect();
+        Ok(Page { events, cursor: position.to_bits(), is_last, has_gap })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

@@ -14,6 +14,11 @@ use crate::domain::{
 };
 
 /// Where effects put their facts.
+///
+/// It has no bound, because whoever tells of the end of a process must neither wait nor lose it. So whoever fills it is
+/// bounded: it tells what comes of an order, of which the domain gives one at a time (a probe, a measurement, a reading,
+/// a run's steps); or it merges what has not been told yet, or keeps a pace (changes of files and sources); or it tells
+/// what only a person causes (sleep, a clock that is set).
 pub type Inbox = mpsc::UnboundedSender<Event>;
 
 /// Starts and ends processes, and tells how they fare.
@@ -83,8 +88,8 @@ pub trait Files {
 pub trait Store {
     /// Stores the user's wishes durably before it returns.
     fn save_intent(&mut self, intent: &Intent);
-    /// Adds a line to what happened.
-    fn record(&mut self, occurrence: &Occurrence);
+    /// Adds lines to what happened.
+    fn record(&mut self, occurrences: &[Occurrence]);
 }
 
 /// Keeps the services' logs: when each had which length, and how long each may become.

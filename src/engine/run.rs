@@ -55,6 +55,8 @@ impl Engine {
     /// An engine that knows nothing yet; its first fact is [`Event::Found`].
     pub fn new(clock: Clock, ids: RunIds) -> Self {
         let (inbox_sender, inbox) = mpsc::unbounded_channel();
+        // Without a bound, and no longer than there are faces that wish: clients are bounded and wait for an answer each;
+        // clicks come by the thread that also empties this.
         let (requests_sender, requests) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(ids);
         let (snapshots, receiver) = watch::channel(Arc::clone(supervisor.snapshot()));
@@ -88,13 +90,17 @@ impl Engine {
             let now = self.clock.now();
             let effects = self.supervisor.decide(now);
             let mut ends = false;
-            let mut answers = Vec::new();
+            let (mut answers, mut happened) = (Vec::new(), Vec::new());
             for effect in effects {
                 match effect {
                     Effect::Answer { ticket, answer } => answers.push((ticket, answer)),
+                    Effect::Record(occurrence) => happened.push(occurrence),
                     Effect::TellTimeOfDay => self.tell_time_of_day(),
                     other => ends |= carry_out(other, &mut ports),
                 }
+            }
+            if !happened.is_empty() {
+                ports.store.record(&happened);
             }
             // Whoever is answered sees what has come of the wish.
             self.publish();
@@ -194,10 +200,9 @@ fn carry_out(effect: Effect, ports: &mut Ports) -> bool {
         Effect::KeepLogs(policies) => ports.logs.keep(&policies),
         Effect::WatchFiles { id, patterns } => ports.files.watch(&id, &patterns),
         Effect::SaveIntent(intent) => ports.store.save_intent(&intent),
-        Effect::Record(occurrence) => ports.store.record(&occurrence),
         Effect::Notify(notice) => ports.notifier.show(notice),
-        // These the engine answers itself.
-        Effect::Answer { .. } | Effect::TellTimeOfDay => {}
+        // These the engine sees to itself.
+        Effect::Answer { .. } | Effect::Record(_) | Effect::TellTimeOfDay => {}
         Effect::Exit => return true,
     }
     false

@@ -39,7 +39,12 @@ struct State {
     last: Option<Mark>,
     /// When the log was last seen not to have grown since `last`.
     quiet: Option<u64>,
+    /// How the log looked when it was as long as `last` says: as long as it looks so, nothing has been written to it.
+    look: Option<Look>,
 }
+
+/// What a file is known again by without opening it: its length, and when it was last written to.
+type Look = (u64, SystemTime);
 
 /// At `at` (milliseconds since 1970) the log was `offset` bytes long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +73,14 @@ impl LogIndex {
     }
 
     fn mark_at(&mut self, id: &ServiceId, at: Option<u64>) -> io::Result<()> {
+        // Taken before the length is counted: what is written in between makes the next look another one.
+        let look = look(&self.dir.log(id))?;
+        if let (Some(at), Some(state)) = (at, self.states.get_mut(id).filter(|state| state.look == look))
+            && look.is_some()
+        {
+            state.quiet = Some(at);
+            return Ok(());
+        }
         let log = match File::open(self.dir.log(id)) {
             Ok(log) => log,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
@@ -85,6 +98,7 @@ impl LogIndex {
             None => self.states.entry(id.clone()).or_insert(State::load(&path, end)?),
         };
         let marked = state.mark(&path, Mark { at, offset: end });
+        state.look = look.filter(|_| state.last.is_some_and(|last| last.offset == end));
         if marked.is_err() {
             // What is half written is mended when it is read again.
             self.states.remove(id);
@@ -108,6 +122,15 @@ impl LogIndex {
     }
 }
 
+/// How the log at `path` looks; `None` if there is none.
+fn look(path: &Path) -> io::Result<Option<Look>> {
+    match fs::metadata(path) {
+        Ok(metadata) => Ok(Some((metadata.len(), metadata.modified()?))),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 fn millis(time: SystemTime) -> u64 {
     let since_epoch = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX)
@@ -119,7 +142,7 @@ impl State {
         if !whole {
             replace(path, &marks)?;
         }
-        Ok(Self { marks: marks.len(), last: marks.last().copied(), quiet: None })
+        Ok(Self { marks: marks.len(), last: marks.last().copied(), quiet: None, look: None })
     }
 
     fn mark(&mut self, path: &Path, mark: Mark) -> io::Result<()> {
@@ -127,7 +150,7 @@ impl State {
         if mark.offset < last.offset {
             // The log has been emptied: what is known belongs to lines that are gone.
             replace(path, &[mark])?;
-            *self = Self { marks: 1, last: Some(mark), quiet: None };
+            *self = Self { marks: 1, last: Some(mark), quiet: None, look: None };
             return Ok(());
         }
         if mark.offset == last.offset {

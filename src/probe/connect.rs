@@ -34,6 +34,38 @@ pub(super) async fn tcp(host: &str, port: u16, patience: Duration) -> Outcome {
     judged(connected.await, patience)
 }
 
+/// How long an address may take before the next is tried beside it.
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// A connection to the first of the addresses of `host` that takes one on `port`. Each has a head start before the next,
+/// so that it is the same one each time.
+///
+/// # Errors
+/// When none does: why the last one did not.
+pub(super) async fn reach(host: &str, port: u16) -> io::Result<TcpStream> {
+    let addresses = addresses(host).await?;
+    if let [only] = addresses[..] {
+        return TcpStream::connect((only, port)).await;
+    }
+    let mut rest = addresses.into_iter();
+    let mut tries = FuturesUnordered::new();
+    let mut failure = io::Error::other("host without an address");
+    loop {
+        match rest.next() {
+            Some(ip) => tries.push(TcpStream::connect((ip, port))),
+            None if tries.is_empty() => return Err(failure),
+            None => {}
+        }
+        tokio::select! {
+            Some(connected) = tries.next() => match connected {
+                Ok(connection) => return Ok(connection),
+                Err(error) => failure = error,
+            },
+            () = tokio::time::sleep(HEAD_START), if rest.len() > 0 => {}
+        }
+    }
+}
+
 /// The addresses of `host`: never empty. `localhost` means both loopback addresses, whatever the system thinks; IPv4
 /// is the last, since callers that try them in turn tell the failure of the last, and IPv6 may be switched off.
 ///
@@ -102,6 +134,19 @@ mod tests {
         assert_eq!(tcp("127.0.0.1", port, PATIENCE).await, refused());
         assert_eq!(tcp("[::1]", port, PATIENCE).await, Outcome::Pass);
         assert_eq!(tcp("::1", port, PATIENCE).await, Outcome::Pass);
+    }
+
+    #[tokio::test]
+    async fn the_first_address_that_takes_a_connection_is_reached() {
+        for loopback in ["127.0.0.1:0", "[::1]:0"] {
+            let listener = TcpListener::bind(loopback).unwrap();
+            let address = listener.local_addr().unwrap();
+            let reached = reach("localhost", address.port()).await.unwrap();
+            assert_eq!(reached.peer_addr().unwrap(), address);
+            drop(listener);
+            let refused = reach("localhost", address.port()).await.unwrap_err();
+            assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+        }
     }
 
     #[tokio::test]

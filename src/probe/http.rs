@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::header::{ACCEPT, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
@@ -10,9 +11,13 @@ use reqwest::{Client, ClientBuilder, Response, StatusCode, Url};
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
+use super::plain::{self, Failure};
 use super::{connect, words};
 use crate::domain::Outcome;
 use crate::domain::text;
+
+/// What a probe calls itself.
+pub(super) const AGENT: &str = concat!("pilotlight/", env!("CARGO_PKG_VERSION"));
 
 /// The most bytes of a body that are read; text that must be in it is looked for in these.
 const BODY_LIMIT: usize = 64 * 1024;
@@ -26,8 +31,9 @@ pub(super) struct Expected<'e> {
     pub body: Option<&'e str>,
 }
 
-/// A client that keeps no connection and asks no proxy. Certificates of https URLs are not verified: the question is
-/// whether the service answers, and local services mostly sign their own.
+/// A client for what is [not asked plainly](plain::can_ask), which keeps no connection and asks no proxy.
+/// Certificates of https URLs are not verified: the question is whether the service answers, and local services mostly
+/// sign their own.
 ///
 /// # Errors
 /// When the TLS library can't be set up.
@@ -42,7 +48,7 @@ pub(super) fn builder() -> ClientBuilder {
     // Tells the service that nothing more will come, so that it need not wait for it.
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     let builder = Client::builder()
-        .user_agent(concat!("pilotlight/", env!("CARGO_PKG_VERSION")))
+        .user_agent(AGENT)
         .default_headers(headers)
         .no_proxy()
         .redirect(Policy::none())
@@ -76,20 +82,24 @@ pub(super) fn target(url: &str) -> Result<Url, String> {
     }
 }
 
-/// Asks once, and judges the answer.
-pub(super) async fn probe(client: &Client, url: Url, expected: Expected<'_>, patience: Duration) -> Outcome {
+/// Asks once, and judges the answer; plainly, or by `client`.
+pub(super) async fn probe(client: Option<&Client>, url: Url, expected: Expected<'_>, patience: Duration) -> Outcome {
     let mut answered = None;
     let judged = timeout(patience, async {
-        let mut response = match client.get(url).send().await {
-            Ok(response) => response,
-            Err(error) => return Outcome::Fail(words::innermost(&error.without_url())),
+        let answer = match client {
+            None => plain::get(&url).await.map(Answer::Plain),
+            Some(client) => client.get(url).send().await.map(Answer::Whole).map_err(nameless),
         };
-        let status = response.status();
+        let mut answer = match answer {
+            Ok(answer) => answer,
+            Err(error) => return Outcome::Fail(words::innermost(&*error)),
+        };
+        let status = answer.status();
         answered = Some(status);
-        match read_body(&mut response).await {
-            Ok(body) => judge(status, response.headers(), &body, expected),
+        match read_body(&mut answer).await {
+            Ok(body) => judge(status, answer.headers(), &body, expected),
             Err(error) => {
-                let error = words::innermost(&error.without_url());
+                let error = words::innermost(&*error);
                 Outcome::Fail(format!("answered {}, then broke off: {error}", status.as_u16()))
             }
         }
@@ -103,13 +113,51 @@ pub(super) async fn probe(client: &Client, url: Url, expected: Expected<'_>, pat
     }
 }
 
+/// An answer, however it was asked for.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "the large one is the usual one, and there is one for each question under way"
+)]
+enum Answer {
+    Plain(plain::Answer),
+    Whole(Response),
+}
+
+impl Answer {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Plain(answer) => answer.status,
+            Self::Whole(answer) => answer.status(),
+        }
+    }
+
+    fn headers(&self) -> &HeaderMap {
+        match self {
+            Self::Plain(answer) => &answer.headers,
+            Self::Whole(answer) => answer.headers(),
+        }
+    }
+
+    async fn chunk(&mut self) -> Result<Option<Bytes>, Failure> {
+        match self {
+            Self::Plain(answer) => answer.chunk().await,
+            Self::Whole(answer) => answer.chunk().await.map_err(nameless),
+        }
+    }
+}
+
+/// The error without the URL, which is known.
+fn nameless(error: reqwest::Error) -> Failure {
+    error.without_url().into()
+}
+
 /// Reads to the end where there is one, so that the service sees no connection broken off.
-async fn read_body(response: &mut Response) -> reqwest::Result<Vec<u8>> {
+async fn read_body(answer: &mut Answer) -> Result<Vec<u8>, Failure> {
     let mut body = Vec::new();
-    if is_endless(response.headers()) {
+    if is_endless(answer.headers()) {
         return Ok(body);
     }
-    while let Some(chunk) = response.chunk().await? {
+    while let Some(chunk) = answer.chunk().await? {
         let room = BODY_LIMIT - body.len();
         body.extend_from_slice(&chunk[..chunk.len().min(room)]);
         if chunk.len() >= room {
@@ -313,7 +361,7 @@ mod tests {
             read
         });
         let expected = Expected { status: &[(200, 200)], body: Some("ok") };
-        let outcome = probe(&client, target(&url).unwrap(), expected, Duration::from_secs(60)).await;
+        let outcome = probe(Some(&client), target(&url).unwrap(), expected, Duration::from_secs(60)).await;
         assert_eq!(outcome, Outcome::Pass);
         assert!(serving.join().unwrap() > 0);
     }

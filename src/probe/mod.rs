@@ -14,6 +14,7 @@ pub mod fuzzing;
 mod http;
 mod net;
 mod output;
+mod plain;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows/socket.rs")]
 mod platform;

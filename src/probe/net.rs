@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedMutexGuard, Semaphore};
 
 use super::output::{self, OpenOutput, Place};
-use super::{connect, exec, file, http, platform, words};
+use super::{connect, exec, file, http, plain, platform, words};
 use crate::domain::{Check, Event, Outcome, ProbeOrder, RunId, ServiceId};
 use crate::engine::ports::{Inbox, Probes};
 
@@ -28,7 +28,7 @@ pub struct NetProbes {
 struct Shared {
     inbox: Inbox,
     open: OpenOutput,
-    /// Made at the first http probe.
+    /// Made at the first http probe that needs it.
     client: OnceLock<Result<reqwest::Client, String>>,
     connections: Arc<Semaphore>,
     programs: Arc<Semaphore>,
@@ -105,7 +105,10 @@ impl Shared {
         let asked = Instant::now();
         let outcome = match &order.probe.check {
             Check::Http { url, status, body } => {
-                let asked = http::target(url).and_then(|url| Ok((self.client()?, url)));
+                let asked = http::target(url).and_then(|url| {
+                    let client = if plain::can_ask(&url) { None } else { Some(self.client()?) };
+                    Ok((client, url))
+                });
                 match asked {
                     Ok((client, url)) => {
                         let expected = http::Expected { status, body: body.as_deref() };

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use super::adopt::{self, Found};
 use super::end::{self, Pinned};
 use super::open_files;
-use super::reap;
+use super::reap::{self, Orphans};
 use super::record;
 use super::run::{Ground, Run};
 use super::spared;
@@ -46,9 +46,17 @@ impl OsProcesses {
         end::check_support()?;
         open_files::take_all();
         let boot_id = stat::boot_id()?;
-        let ground = Rc::new(Ground { inbox, dir, scanner: Rc::default(), runs: RefCell::default() });
+        let ground = Rc::new(Ground {
+            inbox,
+            dir,
+            scanner: Rc::default(),
+            orphans: Orphans::default(),
+            runs: RefCell::default(),
+        });
         let mut tasks = JoinSet::new();
         tasks.spawn_local(reap::reap(reap::become_reaper()?, Rc::clone(&ground)));
+        // Without a bound, because no order may be lost; of each run there are a start and a few steps of its end, and the
+        // next run is ordered when all has been told of the last.
         let (orders, given) = mpsc::unbounded_channel();
         let worker = Worker::new(Rc::clone(&ground), &boot_id, clock);
         tasks.spawn_local(worker.work(given));

@@ -3,6 +3,7 @@
 //! Nothing that somebody else waits for is collected here: main processes of runs are passed over, and everything else
 //! is given time first, because it may be a child that another part of the program has started and waits for itself.
 
+use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -11,6 +12,8 @@ use std::time::Duration;
 
 use rustix::process::{WaitId, WaitIdOptions, waitid};
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::oneshot;
+use tokio::task::yield_now;
 
 use super::end::raw;
 use super::run::Ground;
@@ -45,12 +48,41 @@ pub(super) async fn reap(mut ends: Signal, ground: Rc<Ground>) {
     }
 }
 
+/// Gives everybody whose main process has ended in the same moment one and the same answer.
+#[derive(Debug, Default)]
+pub(super) struct Orphans {
+    waiting: RefCell<Vec<oneshot::Sender<bool>>>,
+}
+
+impl Orphans {
+    /// Whether we [have no orphans](has_no_orphans), by a look that is taken after this call.
+    pub async fn are_none(&self, ground: &Ground) -> bool {
+        let (reply, answer) = oneshot::channel();
+        let is_first = {
+            let mut waiting = self.waiting.borrow_mut();
+            waiting.push(reply);
+            waiting.len() == 1
+        };
+        if is_first {
+            // Lets everybody ask who has been woken by the same event.
+            yield_now().await;
+            let none = has_no_orphans(ground);
+            for reply in self.waiting.take() {
+                // Whoever asked may have been taken down.
+                let _ = reply.send(none);
+            }
+        }
+        // Who was to answer may have been taken down: then nothing is certain.
+        answer.await.unwrap_or(false)
+    }
+}
+
 /// Whether we have no children, dead or alive, but main processes of runs.
 ///
 /// Then nothing is left of a run whose main process was a child of ours and has ended: whatever of it lost its parent
 /// has become our child (or the child of another such process of it), because we are its adopter. `false` also where
 /// that can't be told.
-pub(super) fn has_no_orphans(ground: &Ground) -> bool {
+fn has_no_orphans(ground: &Ground) -> bool {
     let mains = mains(ground);
     let listed = || listed_children().ok();
     match (listed(), listed()) {

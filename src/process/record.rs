@@ -1,7 +1,9 @@
 //! What is kept on disk of a run: `run.json` for later agents and readers, `pid` for scripts.
 //!
-//! Written to a temporary file and renamed, not synced: the boot id voids a record after a power loss anyway. After
-//! the end of a run its record stays, with how it ended, until the next run of the service takes its place.
+//! Written over the one before, by one call and within one page, so that a death of the agent leaves the one or the other;
+//! where that can't be, to a temporary file that is renamed. Nothing is synced: the boot id voids a record after a power
+//! loss anyway. After the end of a run its record stays, with how it ended, until the next run of the service takes its
+//! place.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions};
@@ -18,6 +20,10 @@ use crate::engine::{StateDir, seal};
 const FORMAT: u32 = 1;
 /// No record is longer than this, in bytes: it is enough for tens of thousands of shared variables.
 const LONGEST: usize = 1024 * 1024;
+/// Records are filled up with blanks to a multiple of this (bytes), so that most are as long as the one before.
+const UNIT: usize = 1024;
+/// The smallest page of memory, in bytes: what lies within one is written whole or not at all.
+const PAGE: usize = 4096;
 
 /// One run, as its file tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,8 +149,12 @@ impl RunRecord {
     /// Stores it as the service's record.
     pub fn save(&self, dir: &StateDir, id: &ServiceId) -> io::Result<()> {
         let mut text = serde_json::to_vec(&Sealed { record: self, seal: self.seal() })?;
+        text.resize((text.len() + 1).next_multiple_of(UNIT) - 1, b' ');
         text.push(b'\n');
-        replace(&dir.run(id), &text)
+        let path = dir.run(id);
+        // A new file for each would take most of the time that a run's end takes: a file system that is careful about renaming
+        // begins to write such a file to the disk at once.
+        if overwrite(&path, &text).unwrap_or(false) { Ok(()) } else { replace(&path, &text) }
     }
 }
 
@@ -214,6 +224,18 @@ pub(super) fn forget_pid(dir: &StateDir, id: &ServiceId, pid: u32) -> io::Result
     }
 }
 
+/// Writes over a file that is as long as `content`; false if there is none, or it would not be done at one stroke.
+fn overwrite(path: &Path, content: &[u8]) -> io::Result<bool> {
+    let mut options = OpenOptions::new();
+    options.write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW);
+    let mut file = options.open(path)?;
+    let metadata = file.metadata()?;
+    let fits = metadata.is_file() && metadata.len() == content.len() as u64 && content.len() <= PAGE;
+    Ok(fits && file.write(content)? == content.len())
+}
+
 pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("tmp");
     let mut options = OpenOptions::new();
@@ -253,6 +275,28 @@ mod tests {
         record.end = Some(RunEnd::now(&Exit::Signal(9)));
         record.save(&dir, &id).unwrap();
         assert_eq!(RunRecord::load(&dir, &id), Some(record));
+    }
+
+    #[test]
+    fn a_record_takes_the_place_of_any_other_file_and_of_nothing_else() {
+        let (folder, dir, id) = place();
+        let short = RunRecord::begun("r-1", 42, 7, "boot", "hash".to_owned(), 99);
+        let long = RunRecord { spawn_hash: "hash".repeat(PAGE), ..short.clone() };
+        for record in [&short, &long, &short, &short, &long, &long] {
+            record.save(&dir, &id).unwrap();
+            assert_eq!(RunRecord::load(&dir, &id).as_ref(), Some(record));
+        }
+        #[cfg(unix)]
+        {
+            short.save(&dir, &id).unwrap();
+            let elsewhere = folder.path().join("elsewhere");
+            fs::rename(dir.run(&id), &elsewhere).unwrap();
+            std::os::unix::fs::symlink(&elsewhere, dir.run(&id)).unwrap();
+            let later = RunRecord { pid: 43, ..short.clone() };
+            later.save(&dir, &id).unwrap();
+            assert_eq!(RunRecord::load(&dir, &id), Some(later));
+            assert!(fs::read_to_string(&elsewhere).unwrap().contains(":42,"), "a link is not followed");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
 use super::end::{self, Pinned};
-use super::reap::has_no_orphans;
+use super::reap::Orphans;
 use super::record::{self, RunEnd, RunRecord};
 use super::scanner::Scanner;
 use super::spared;
@@ -36,6 +36,7 @@ pub(super) struct Ground {
     pub inbox: Inbox,
     pub dir: StateDir,
     pub scanner: Rc<Scanner>,
+    pub orphans: Orphans,
     /// The runs that are not over.
     pub runs: RefCell<HashMap<RunId, Rc<Run>>>,
 }
@@ -132,7 +133,7 @@ impl Run {
         if let Some(main) = &self.main {
             main.ended().await;
             // A child that is not collected keeps its number, and so proves its session: look first.
-            let left = if self.leaves_nothing(&ground) { 0 } else { self.survey(&ground).await.count() };
+            let left = if self.leaves_nothing(&ground).await { 0 } else { self.survey(&ground).await.count() };
             let exit = main.collect();
             self.main_is_over.set(true);
             self.note_end(&ground, &exit);
@@ -249,10 +250,11 @@ impl Run {
 
     /// Whether it is certain without a look at all processes that nothing is left of it now that its main process has
     /// ended. What a look has found before may be there by its marker alone, so then it takes another one.
-    fn leaves_nothing(&self, ground: &Ground) -> bool {
+    async fn leaves_nothing(&self, ground: &Ground) -> bool {
         let main = self.main.as_ref().map(Pinned::identity);
-        let knows_only_main = self.known.borrow().iter().all(|known| Some(*known) == main);
-        self.is_ours && knows_only_main && has_no_orphans(ground)
+        let knows_only_main = || self.known.borrow().iter().all(|known| Some(*known) == main);
+        // Asked again: a kill may have looked meanwhile.
+        self.is_ours && knows_only_main() && ground.orphans.are_none(ground).await && knows_only_main()
     }
 
     /// Its main process, and what was found of it when it was last looked at.

@@ -444,6 +444,12 @@ mod tests {
         Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched))
     }
 
+    /// A source of an earlier reading.
+    fn was(path: &Path) -> Arc<SourceFile> {
+        let (name, path) = ("a source".into(), path.to_owned());
+        Arc::new(SourceFile { name, path, role: Role::Main, content: Content::Empty })
+    }
+
     #[test]
     fn files_that_a_source_named_are_still_read_while_it_may_be_held() {
         let folder = tempfile::tempdir().unwrap();
@@ -452,7 +458,7 @@ mod tests {
         let mut reader = reader(folder.path());
         for (text, still_read) in [(Some("{\"a\": "), true), (Some(" "), true), (None, true), (Some("{}"), false)] {
             reader.before =
-                Before { sources: [main.clone()].into(), env_files: [env.clone()].into(), ..Before::default() };
+                Before { sources: [was(&main)].into(), env_files: [env.clone()].into(), ..Before::default() };
             match text {
                 Some(text) => fs::write(&main, text).unwrap(),
                 None => fs::remove_file(&main).unwrap(),
@@ -539,7 +545,7 @@ mod tests {
         let binary = folder.path().join("binary.env");
         fs::write(&binary, b"A=1\nB=\xff").unwrap();
         reader.before.env_files = [missing.clone(), binary.clone(), folder.path().to_owned()].into();
-        reader.before.sources = [missing.clone()].into();
+        reader.before.sources = [was(&missing)].into();
         let read = reader.read("a test".to_owned()).surroundings.env_files.clone();
         assert_eq!(read[&missing], Err("there is no such file".to_owned()));
         assert_eq!(read[&binary], Err("the byte 0xff is not valid UTF-8 in line 2".to_owned()));

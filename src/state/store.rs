@@ -74,13 +74,13 @@ impl Store for DiskStore {
         self.save(intent.clone());
     }
 
-    fn record(&mut self, occurrence: &Occurrence) {
+    fn record(&mut self, occurrences: &[Occurrence]) {
         if let Some(unsaved) = self.unsaved.take() {
             self.save(unsaved);
         }
         let wall = self.clock.wall(self.clock.now());
         let at = jiff::Timestamp::try_from(wall).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        let line = EventLine {
+        let line = |occurrence: &Occurrence| EventLine {
             at: format!("{at:.3}"),
             generation: occurrence.generation,
             kind: occurrence.kind.to_owned(),
@@ -88,7 +88,8 @@ impl Store for DiskStore {
             run: occurrence.run.as_ref().map(RunId::to_string),
             text: occurrence.text.clone(),
         };
-        tell_once(&mut self.journal_fails, "what happened", journal::append(&self.dir, &line));
+        let added = journal::append(&self.dir, occurrences.iter().map(line));
+        tell_once(&mut self.journal_fails, "what happened", added);
     }
 }
 
@@ -141,7 +142,7 @@ mod tests {
         let (mut first, kept) = store(&dir);
         assert_eq!(kept, Kept::default());
         first.save_intent(&wishes());
-        first.record(&occurrence("exited with code 1"));
+        first.record(&[occurrence("exited with code 1")]);
         assert_eq!(store(&dir).1, Kept { intent: wishes(), ..Kept::default() });
         let lines = read_events(&dir, None).unwrap();
         let age = jiff::Timestamp::now().duration_since(lines[0].at.parse().unwrap());
@@ -156,10 +157,10 @@ mod tests {
         let (mut store, _) = store(&dir);
         // Without its folder nothing can be written.
         store.save_intent(&wishes());
-        store.record(&occurrence("lost"));
+        store.record(&[occurrence("lost")]);
         assert!(store.intent_fails && store.journal_fails);
         fs::create_dir(dir.root()).unwrap();
-        store.record(&occurrence("kept"));
+        store.record(&[occurrence("kept")]);
         assert!(!store.intent_fails && !store.journal_fails);
         assert_eq!(self::store(&dir).1.intent, wishes());
         let lines = read_events(&dir, None).unwrap();
@@ -173,7 +174,7 @@ mod tests {
         let is_lost = || (store(&dir).1.is_lost, intent::peek(&dir).1);
         assert_eq!(is_lost(), (false, false), "it is new");
         assert_eq!(is_lost(), (false, false), "nothing was ever wished");
-        store(&dir).0.record(&occurrence("something happened"));
+        store(&dir).0.record(&[occurrence("something happened")]);
         fs::remove_file(dir.intent()).unwrap();
         assert_eq!(is_lost(), (true, true), "somebody has taken it away");
         store(&dir).0.save_intent(&wishes());

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use pilotlight::api::{Backstage, Journal, Listener, router, serve};
+use pilotlight::api::{Backstage, Journal, Listener, Meter, Page, router, serve};
 use pilotlight::cli::{self, Control, Exit, Invocation, client_on};
-use pilotlight::domain::{Accepted, Answer, Command, Place, Problem, Snapshot};
+use pilotlight::domain::{Accepted, Answer, Command, Place, Problem, ServiceView, Snapshot};
 use pilotlight::engine::{Clock, Handle, Request};
 use pilotlight::wire::{AgentFacts, Event, Process, Samples};
 use tokio::sync::{mpsc, watch};
@@ -161,20 +161,7 @@ async fn live(
             has_tray: Arc::default(),
             dashboard: None,
         }),
-        sample: Arc::new(|views| {
-            let process = |pid, command| Process {
-                pid,
-                ppid: None,
-                cpu_percent: None,
-                memory_bytes: None,
-                age_seconds: None,
-                command,
-            };
-            let one = |view: &Arc<pilotlight::domain::ServiceView>| {
-                Some((view.id.clone(), vec![process(view.pid?, format!("{} --serve", view.id))]))
-            };
-            Ok(views.iter().filter_map(one).collect::<Samples>())
-        }),
+        meter: Arc::new(MadeUp),
         last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
         checkout: Arc::new(|_, _| Ok(None)),
         propose: Arc::new(|_| Err(Problem::error(&Place::whole(&"services.json".into()), "nothing is read here"))),
@@ -218,9 +205,10 @@ impl Past {
 }
 
 impl Journal for Past {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)> {
+    fn read(&self, cursor: u128) -> io::Result<Page> {
         let events = self.events.lock().unwrap();
-        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u128))
+        let new = events[usize::try_from(cursor).unwrap()..].to_vec();
+        Ok(Page { events: new, cursor: events.len() as u128, is_last: true, has_gap: false })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {
@@ -235,4 +223,27 @@ fn event(text: &str) -> Event {
 
 fn plain(bytes: &[u8]) -> String {
     anstream::adapter::strip_str(&String::from_utf8_lossy(bytes)).to_string()
+}
+
+/// Knows of each process that it serves its service.
+struct MadeUp;
+
+impl Meter for MadeUp {
+    fn recent(&self, _: &[Arc<ServiceView>], _: Duration) -> Option<Arc<Samples>> {
+        None
+    }
+
+    fn measure(&self, views: &[Arc<ServiceView>], _: Duration) -> io::Result<Arc<Samples>> {
+        let process = |pid, command| Process {
+            pid,
+            ppid: None,
+            cpu_percent: None,
+            memory_bytes: None,
+            age_seconds: None,
+            command,
+        };
+        let one =
+            |view: &Arc<ServiceView>| Some((view.id.clone(), vec![process(view.pid?, format!("{} --serve", view.id))]));
+        Ok(Arc::new(views.iter().filter_map(one).collect()))
+    }
 }

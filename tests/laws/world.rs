@@ -394,7 +394,7 @@ impl World {
             Effect::Probe(order) => self.probe(order),
             Effect::KeepLogs(policies) => self.machine.keep(&policies),
             Effect::SaveIntent(intent) => self.machine.save_intent(&intent),
-            Effect::Record(occurrence) => self.machine.record(&occurrence),
+            Effect::Record(occurrence) => self.machine.record(&[occurrence]),
             Effect::Notify(notice) => self.machine.show(notice),
             Effect::Answer { ticket, answer } => {
                 self.answers.insert(ticket, answer);

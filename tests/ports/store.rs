@@ -59,13 +59,13 @@ fn what_happened_is_kept_whole_and_in_its_order(world: &mut dyn World) {
         text: "exited with code 1".to_owned(),
     };
     let mut expected = Vec::new();
-    for occurrence in [&agent, &service, &agent] {
-        world.store().record(occurrence);
-        expected.push(line(occurrence));
+    for occurrences in [vec![agent.clone()], vec![service.clone(), agent.clone()], Vec::new()] {
+        world.store().record(&occurrences);
+        expected.extend(occurrences.iter().map(line));
     }
     assert_eq!(world.history(), expected);
     world.next_agent();
-    world.store().record(&service);
+    world.store().record(std::slice::from_ref(&service));
     expected.push(line(&service));
     assert_eq!(world.history(), expected);
 }

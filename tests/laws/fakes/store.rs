@@ -11,8 +11,8 @@ impl Store for Machine {
         self.store();
     }
 
-    fn record(&mut self, occurrence: &Occurrence) {
-        self.history.push(occurrence.clone());
+    fn record(&mut self, occurrences: &[Occurrence]) {
+        self.history.extend_from_slice(occurrences);
         // What could not be stored is tried again.
         self.store();
     }
