@@ -17,8 +17,10 @@ const PAGE: usize = 64;
 pub struct Roll<T> {
     places: Arc<HashMap<ServiceId, usize>>,
     /// All of them full, but the last.
-    pages: Vec<Arc<Vec<Arc<T>>>>,
+    pages: Vec<Page<T>>,
 }
+
+type Page<T> = Arc<Vec<Arc<T>>>;
 
 /// What there is one of for a service.
 pub trait Listed {
@@ -139,7 +141,7 @@ impl<T> Default for Roll<T> {
 
 impl<T: PartialEq> PartialEq for Roll<T> {
     fn eq(&self, other: &Self) -> bool {
-        let is_same = |(page, its): (&Arc<Vec<Arc<T>>>, &Arc<Vec<Arc<T>>>)| Arc::ptr_eq(page, its) || page == its;
+        let is_same = |(page, its): (&Page<T>, &Page<T>)| Arc::ptr_eq(page, its) || page == its;
         self.pages.len() == other.pages.len() && self.pages.iter().zip(&other.pages).all(is_same)
     }
 }

@@ -58,10 +58,9 @@ impl Question<'_> {
 
     /// Who is wanted by whom: first what is pinned, then down along the dependencies.
     fn want(&self, verdicts: &mut [Verdict]) {
-        for at in 0..self.scope.len() {
-            let unit = self.unit(at);
-            if let Some(by) = self.pinned(unit) {
-                verdicts[at].wanted_by = by;
+        for (at, verdict) in verdicts.iter_mut().enumerate() {
+            if let Some(by) = self.pinned(self.unit(at)) {
+                verdict.wanted_by = by;
             }
         }
         for at in (0..self.scope.len()).rev() {

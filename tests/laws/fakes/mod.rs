@@ -30,6 +30,9 @@ pub use self::processes::{Aside, Behaviour, Child, Spawning, stranger_on};
 use self::sources::UnderWay;
 pub use self::sources::reading;
 
+/// What a file said, and the source that it is, if it is one.
+type Seen = (String, Option<Arc<SourceFile>>);
+
 /// The machine; what others than the agent do to it is done to its fields.
 pub struct Machine {
     pub now: Moment,
@@ -44,7 +47,7 @@ pub struct Machine {
     /// The sources by name.
     pub disk: BTreeMap<String, String>,
     /// Each file as it was last read: what has not changed is one and the same.
-    seen: RefCell<BTreeMap<String, (String, Option<Arc<SourceFile>>)>>,
+    seen: RefCell<BTreeMap<String, Seen>>,
     /// The wishes that the agent knows.
     pub intent: Intent,
     /// Those that the next agent would find.
