@@ -322,7 +322,7 @@ mod tests {
     fn a_reader_that_comes_too_late_is_told_and_goes_on_with_what_is_left() {
         let (_folder, dir) = place();
         let add = |numbers: std::ops::Range<u64>| {
-            numbers.for_each(|number| append_bounded(&dir.events(), [&line(number)], 1000).unwrap());
+            numbers.for_each(|number| append_bounded(&dir.events(), [line(number)], 1000).unwrap());
         };
         add(0..3);
         let read = read_event_page(&dir, EventPosition::default()).unwrap();
@@ -344,11 +344,11 @@ mod tests {
     #[test]
     fn a_file_that_was_given_the_number_of_an_earlier_one_is_not_taken_for_it() {
         let (_folder, dir) = place();
-        append(&dir, [&line(1)]).unwrap();
+        append(&dir, [line(1)]).unwrap();
         let (_, position) = read_events_from(&dir, EventPosition::default()).unwrap();
         // The same file for the system, with another beginning, and longer than what was read.
         File::create(dir.events()).unwrap();
-        (2..5).for_each(|number| append(&dir, [&line(number)]).unwrap());
+        (2..5).for_each(|number| append(&dir, [line(number)]).unwrap());
         let page = read_event_page(&dir, position).unwrap();
         assert_eq!((numbers(&page.lines), page.has_gap), (vec![2, 3, 4], true));
     }
@@ -358,7 +358,7 @@ mod tests {
         let (_folder, dir) = place();
         let long = EventLine { text: "x".repeat(3 * PIECE as usize), ..line(500) };
         for number in 0..1000 {
-            append(&dir, [&if number == 500 { long.clone() } else { line(number) }]).unwrap();
+            append(&dir, [if number == 500 { long.clone() } else { line(number) }]).unwrap();
         }
         let (mut position, mut followed, mut pages) = (EventPosition::default(), Vec::new(), 0);
         loop {
