@@ -30,7 +30,7 @@ fn reading<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Reading {
     let files = files.into_iter().map(|(name, text)| {
         let role = if name == "services.json" { Role::Main } else { Role::DropIn };
         let (name, path): (Arc<str>, _) = (name.into(), PathBuf::from("/c").join(name));
-        SourceFile { content: content(&name, text), name, path, role }
+        Arc::new(SourceFile { content: content(&name, text), name, path, role })
     });
     let surroundings = Surroundings { root: "/c".into(), python: "python3".into(), ..Surroundings::default() };
     Reading {
@@ -59,7 +59,7 @@ fn programs(settled: &Settled) -> Vec<String> {
         Kind::External | Kind::Detached | Kind::Settings => format!("{} runs nothing", service.id),
     };
     let mut programs: Vec<_> =
-        settled.resolution.catalog.services.values().map(|service| program(service.as_ref())).collect();
+        settled.resolution.catalog.services.iter().map(|service| program(service.as_ref())).collect();
     programs.sort();
     programs
 }

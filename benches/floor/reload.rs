@@ -31,7 +31,7 @@ pub fn reload(count: usize) -> Vec<Duration> {
 
 /// Everything around the domain: what is defined, and processes that start, work and end at once.
 struct World {
-    files: Vec<SourceFile>,
+    files: Vec<Arc<SourceFile>>,
     supervisor: Supervisor,
     surroundings: Arc<Surroundings>,
     runs: HashMap<ServiceId, RunId>,
@@ -54,9 +54,11 @@ impl World {
             },
         );
         let environment = std::env::vars().collect();
+        let mut files: Vec<_> = (0..count).map(|index| source(index, 0)).collect();
+        files.sort_by(|one, other| one.path.as_os_str().cmp(other.path.as_os_str()));
         let surroundings = Surroundings { root: PathBuf::from("/srv/project"), environment, ..Surroundings::default() };
         Self {
-            files: (0..count).map(|index| source(index, 0)).collect(),
+            files,
             supervisor,
             surroundings: Arc::new(surroundings),
             runs: HashMap::new(),
@@ -67,7 +69,10 @@ impl World {
 
     /// Changes one definition; gives what the domain takes until everything is quiet again.
     fn change(&mut self, index: usize, round: usize) -> Duration {
-        self.files[index] = source(index, round);
+        let changed = source(index, round);
+        if let Some(file) = self.files.iter_mut().find(|file| file.path == changed.path) {
+            *file = changed;
+        }
         self.last = Duration::ZERO;
         self.read();
         self.settle();
@@ -139,7 +144,7 @@ impl World {
 }
 
 /// A drop-in with one of ten services that belong together: the first exports its URL, and the others need it.
-fn source(index: usize, round: usize) -> SourceFile {
+fn source(index: usize, round: usize) -> Arc<SourceFile> {
     let (first, port) = (index - index % 10, 10_000 + index);
     let mut definition = json!({
         "type": "process",
@@ -159,10 +164,10 @@ fn source(index: usize, round: usize) -> SourceFile {
     }
     let (name, text): (Arc<str>, String) = (format!("services.d/s{index}.json").into(), definition.to_string());
     let node = parse(&name, &text).unwrap();
-    SourceFile {
+    Arc::new(SourceFile {
         path: PathBuf::from("/srv/project").join(&*name),
         name,
         role: Role::DropIn,
         content: Content::Parsed(Arc::new(node), text.into()),
-    }
+    })
 }

@@ -4,17 +4,16 @@
 //! The first byte tells which; then come a status and a body, or where to cut and the bytes of an answer.
 #![no_main]
 
-use std::path::PathBuf;
 use std::sync::OnceLock;
 use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use pilotlight::domain::Outcome;
-use pilotlight::probe::fuzzing::{Healthy, client, judge, probe};
-use reqwest::{Client, Url};
+use pilotlight::probe::fuzzing::{Healthy, judge, probe};
+use reqwest::Url;
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::UnixListener;
+use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 const STATUS: &[(u16, u16)] = &[(200, 299), (418, 418)];
@@ -66,7 +65,7 @@ fn answered(bytes: &[u8], cut: usize, healthy: Healthy<'_>) {
 
 /// Asks a service that answers with `bytes`, in two pieces, and hangs up.
 fn exchange(bytes: &[u8], cut: usize, healthy: Healthy<'_>) -> Outcome {
-    let World { runtime, listener, client } = world();
+    let World { runtime, listener, url } = world();
     runtime.block_on(async {
         let serving = async {
             let (mut stream, _) = listener.accept().await.unwrap();
@@ -80,8 +79,7 @@ fn exchange(bytes: &[u8], cut: usize, healthy: Healthy<'_>) -> Outcome {
             let _ = stream.write_all(&bytes[cut..]).await;
             let _ = stream.shutdown().await;
         };
-        let url = Url::parse("http://localhost/health").unwrap();
-        let asking = probe(client, url, healthy, Duration::from_secs(8));
+        let asking = probe(url.clone(), healthy, Duration::from_secs(8));
         let ((), outcome) = tokio::join!(serving, asking);
         if let Outcome::Fail(reason) = &outcome {
             assert!(!reason.contains("within 8 s"), "it hung: {reason}");
@@ -102,17 +100,16 @@ fn is_fit_to_show(outcome: &Outcome) {
 
 struct World {
     runtime: Runtime,
-    listener: UnixListener,
-    client: Client,
+    listener: TcpListener,
+    url: Url,
 }
 
 fn world() -> &'static World {
     static WORLD: OnceLock<World> = OnceLock::new();
     WORLD.get_or_init(|| {
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let socket: PathBuf = tempfile::tempdir().unwrap().keep().join("service.sock");
-        let (listener, client) =
-            runtime.block_on(async { (UnixListener::bind(&socket).unwrap(), client(&socket).unwrap()) });
-        World { runtime, listener, client }
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let url = format!("http://{}/health", listener.local_addr().unwrap());
+        World { runtime, listener, url: Url::parse(&url).unwrap() }
     })
 }

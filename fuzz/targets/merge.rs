@@ -25,7 +25,7 @@ fuzz_target!(|data: &[u8]| {
             [] => drop(files.remove(&which)),
             _ => drop(files.insert(which, source(which, bytes))),
         }
-        let sources: Vec<SourceFile> = files.values().cloned().collect();
+        let sources: Vec<Arc<SourceFile>> = files.values().cloned().collect();
         let surroundings = read::surroundings(if which == 4 { "you" } else { "me" });
         let fresh = resolve(&sources, &surroundings, &in_use);
         let remembered = resolver.resolve(&sources, &surroundings, &in_use);
@@ -36,7 +36,7 @@ fuzz_target!(|data: &[u8]| {
     }
 });
 
-fn source(which: u8, bytes: &[u8]) -> SourceFile {
+fn source(which: u8, bytes: &[u8]) -> Arc<SourceFile> {
     match which {
         0 => read::source(Role::Main, "services.json", bytes),
         3 => read::source(Role::Include, "apps/web/package.json", bytes),
@@ -72,7 +72,7 @@ impl Agent {
         agent
     }
 
-    fn read(&mut self, files: Vec<SourceFile>, surroundings: pilotlight::domain::catalog::Surroundings) {
+    fn read(&mut self, files: Vec<Arc<SourceFile>>, surroundings: pilotlight::domain::catalog::Surroundings) {
         let reading = Reading {
             files,
             surroundings: Arc::new(surroundings),

@@ -10,13 +10,13 @@ use pilotlight::sources::parse_bytes;
 pub const ROOT: &str = "/srv/project";
 
 /// What there is at `path` below the main file's folder.
-pub fn source(role: Role, path: &str, bytes: &[u8]) -> SourceFile {
+pub fn source(role: Role, path: &str, bytes: &[u8]) -> Arc<SourceFile> {
     let name: Arc<str> = path.into();
     let content = match parse_bytes(&name, bytes.to_vec()) {
         Ok((node, text)) => Content::Parsed(Arc::new(node), text),
         Err(problem) => Content::Broken(problem),
     };
-    SourceFile { name, path: Path::new(ROOT).join(path), role, content }
+    Arc::new(SourceFile { name, path: Path::new(ROOT).join(path), role, content })
 }
 
 /// What definitions refer to: some variables, and a file of them.

@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::fuzz_target;
-use pilotlight::api::{Backstage, Journal, router, serve_one};
+use pilotlight::api::{Backstage, Journal, Page, router, serve_one};
 use pilotlight::domain::catalog::{Reading, Role};
 use pilotlight::domain::{
     Answer, Command, Effect, Event, Exit, Intent, Moment, RunIds, Selection, Snapshot, Supervisor,
@@ -222,7 +222,7 @@ fn backstage(engine: Handle, past: Arc<Past>) -> Backstage {
 struct Past(watch::Sender<u64>);
 
 impl Journal for Past {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<pilotlight::wire::Event>, u128)> {
+    fn read(&self, cursor: u128) -> io::Result<Page> {
         let event = pilotlight::wire::Event {
             at: jiff::Timestamp::UNIX_EPOCH,
             generation: 1,
@@ -233,7 +233,8 @@ impl Journal for Past {
         };
         let happened = *self.0.borrow();
         let new = happened.saturating_sub(u64::try_from(cursor).unwrap());
-        Ok((vec![event; usize::try_from(new).unwrap()], u128::from(happened)))
+        let events = vec![event; usize::try_from(new).unwrap()];
+        Ok(Page { events, cursor: u128::from(happened), is_last: true, has_gap: false })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

@@ -39,9 +39,9 @@ fuzz_target!(|data: &[u8]| {
         .for_each(|problem| points_into(problem, bytes));
     let defined = services_of(&files[0]);
     assert!(
-        resolution.catalog.services.keys().all(|id| defined.contains(id)),
+        resolution.catalog.services.ids().all(|id| defined.contains(id)),
         "{:?}",
-        resolution.catalog.services.keys()
+        resolution.catalog.services.ids().collect::<Vec<_>>()
     );
     includes_of(&files[0]);
     env_files_of(&files, &surroundings);

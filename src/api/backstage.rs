@@ -58,13 +58,42 @@ pub type Proposals = Arc<dyn Fn(&[PathBuf]) -> Result<Reading, Problem> + Send +
 
 /// What happened, as far as it is kept.
 pub trait Journal: Send + Sync {
-    /// What was recorded after `cursor`, oldest first, and the cursor behind it. 0 lies before the oldest that is kept;
-    /// a cursor whose surroundings are not kept any more counts as 0.
+    /// Some of what was recorded after `cursor`, oldest first: so much that it is of no weight. 0 lies before the oldest
+    /// that is kept; a cursor whose surroundings are not kept any more counts as 0.
     ///
     /// # Errors
     /// If it can't be read.
-    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)>;
+    fn read(&self, cursor: u128) -> io::Result<Page>;
+
+    /// All that is kept, oldest first.
+    ///
+    /// # Errors
+    /// If it can't be read.
+    fn read_all(&self) -> io::Result<Vec<Event>> {
+        let (mut events, mut cursor) = (Vec::new(), 0);
+        loop {
+            let page = self.read(cursor)?;
+            events.extend(page.events);
+            cursor = page.cursor;
+            if page.is_last {
+                return Ok(events);
+            }
+        }
+    }
 
     /// Changes with each record.
     fn grown(&self) -> watch::Receiver<u64>;
+}
+
+/// A part of what happened.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// What happened; possibly nothing, also before the last page.
+    pub events: Vec<Event>,
+    /// Where it goes on.
+    pub cursor: u128,
+    /// Whether there was no more at that time.
+    pub is_last: bool,
+    /// Whether something is not kept any more that was recorded before these and after the cursor that was given.
+    pub has_gap: bool,
 }

@@ -10,6 +10,7 @@ mod crowd;
 mod events;
 mod failure;
 mod known;
+mod line;
 mod plan;
 #[cfg_attr(unix, path = "unix.rs")]
 #[cfg_attr(windows, path = "windows.rs")]
@@ -23,7 +24,7 @@ mod show;
 mod tests;
 mod wait;
 
-pub use backstage::{Backstage, Checkouts, Journal, LastLines, Meter, Proposals};
+pub use backstage::{Backstage, Checkouts, Journal, LastLines, Meter, Page, Proposals};
 pub use platform::Listener;
 pub use router::router;
 pub use serve::serve;

@@ -5,14 +5,14 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::header;
+use axum::http::{Method, header};
 use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get, post};
 
 use super::backstage::Backstage;
-use super::crowd::Heard;
 use super::failure::bad_request;
+use super::line::Conduct;
 use super::{OPENAPI, ask, events, plan, show};
 use crate::wire::{Failure, FailureKind};
 
@@ -86,10 +86,16 @@ async fn whole_body(request: Request, next: Next) -> Response {
     let (head, body) = request.into_parts();
     match tokio::time::timeout(BODY_TIMEOUT, to_bytes(body, MAX_BODY)).await {
         Ok(Ok(body)) => {
-            if let Some(heard) = head.extensions.get::<Heard>() {
-                heard.set();
+            let conduct = head.extensions.get::<Conduct>().cloned().unwrap_or_default();
+            conduct.asks();
+            // A wish is answered when it has come about, a question at once.
+            let may_last = head.method == Method::POST;
+            conduct.waits(may_last);
+            let answer = next.run(Request::from_parts(head, Body::from(body))).await;
+            if may_last {
+                conduct.waits(false);
             }
-            next.run(Request::from_parts(head, Body::from(body))).await
+            answer
         }
         Ok(Err(error)) => bad_request(format!("the body can't be taken: {error}")).into_response(),
         Err(_) => bad_request("the body took too long").into_response(),

@@ -14,7 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::crowd::{Crowd, Heard, MAX_CONNECTIONS};
+use super::crowd::{Crowd, MAX_CONNECTIONS};
+use super::line::{Conduct, Line};
 use super::platform::{Listener, turn_away};
 
 /// How long the head of a request may take to arrive, from the connection or the end of the request before.
@@ -42,9 +43,9 @@ pub async fn serve(listener: Listener, router: Router, end: impl Future<Output =
         tokio::select! {
             stream = listener.accept() => {
                 if crowd.make_room().await {
-                    let (heard, is_crowded) = (Heard::default(), crowd.len() > CROWDED);
-                    let client = converse(stream, router.clone(), heard.clone(), is_crowded, ended.clone());
-                    crowd.add(connections.spawn(client), heard);
+                    let (conduct, is_crowded) = (Conduct::default(), crowd.len() > CROWDED);
+                    let client = converse(stream, router.clone(), conduct.clone(), is_crowded, ended.clone());
+                    crowd.add(connections.spawn(client), conduct);
                 } else {
                     turn_away(stream, BUSY);
                 }
@@ -67,21 +68,22 @@ pub async fn serve_one(
     router: Router,
     ended: watch::Receiver<()>,
 ) {
-    converse(stream, router, Heard::default(), false, ended).await;
+    converse(stream, router, Conduct::default(), false, ended).await;
 }
 
 /// Answers one client's requests, one after the other, until it hangs up or the sender of `ended` is gone; only the first
-/// if it `asks_once`.
+/// if it `asks_once`. How it behaves meanwhile is noted in `conduct`.
 async fn converse(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     router: Router,
-    heard: Heard,
+    conduct: Conduct,
     asks_once: bool,
     mut ended: watch::Receiver<()>,
 ) {
     let router = TowerToHyperService::new(router);
+    let line = Line::new(stream, conduct.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(heard.clone());
+        request.extensions_mut().insert(conduct.clone());
         router.call(request)
     });
     let connection = http1::Builder::new()
@@ -89,10 +91,11 @@ async fn converse(
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(64 * 1024)
         .keep_alive(!asks_once)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(line.clone()), service);
     let mut connection = pin!(connection);
     let done = tokio::select! {
         done = connection.as_mut() => done,
+        () = line.abandoned() => return,
         _ = ended.changed() => {
             connection.as_mut().graceful_shutdown();
             connection.await

@@ -10,6 +10,7 @@ use axum::http::Uri;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use serde::Deserialize;
+use tokio::sync::Semaphore;
 
 use super::backstage::Backstage;
 use super::events::query;
@@ -20,6 +21,10 @@ use crate::wire::{Address, Config, Critical, Failure, FailureKind, Graph, Ps, Sa
 
 /// How many lines of a log `why` shows.
 const LAST_LINES: usize = 10;
+
+/// So many threads work for clients at a time: what a client has asked for goes on when it has gone, and another one comes
+/// in its place.
+static THREADS: Semaphore = Semaphore::const_new(16);
 
 /// How many bytes a service takes in a status, if it has not much to say.
 const USUAL: usize = 640;
@@ -70,8 +75,8 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     let (lines, events, checkout) = aside(move || {
         let (backstage, view) = asked;
         let lines = (backstage.last_lines)(&view.id, LAST_LINES);
-        let events = backstage.journal.read(0);
-        let since = events.as_ref().ok().and_then(|(events, _)| last_healthy(&view, events));
+        let events = backstage.journal.read_all();
+        let since = events.as_ref().ok().and_then(|events| last_healthy(&view, events));
         let since = since.and_then(|at| at.try_into().ok()).unwrap_or_else(SystemTime::now);
         let folder = match &view.service.kind {
             Kind::Process(spawn) => Some(&spawn.cwd),
@@ -89,7 +94,7 @@ pub async fn why(State(backstage): State<Backstage>, Path(id): Path<String>) -> 
     })
     .await?;
     let lines = lines.map_err(|error| internal(format!("failed to read the log of {id}: {error}")))?;
-    let (events, _) = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
+    let events = events.map_err(|error| internal(format!("failed to read what happened: {error}")))?;
     Ok(Json(Why::of(view, &snapshot, &backstage.engine.clock(), lines, (&events, checkout))))
 }
 
@@ -126,9 +131,15 @@ pub async fn critical(State(backstage): State<Backstage>, uri: Uri) -> Result<Js
     Ok(Json(Critical::of(&snapshot, &ids, &backstage.engine.clock())))
 }
 
-/// Runs what may block on a thread of its own.
+/// Runs what may block on a thread of its own, as soon as there is one.
 pub async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(internal)
+    let thread = THREADS.acquire().await.map_err(internal)?;
+    let done = tokio::task::spawn_blocking(move || {
+        // Held until the work is done, whether or not anybody waits for it.
+        let _thread = thread;
+        work()
+    });
+    done.await.map_err(internal)
 }
 
 async fn sample(
@@ -146,7 +157,7 @@ async fn sample(
 async fn chosen(backstage: &Backstage, which: &Which) -> Result<(Vec<Arc<ServiceView>>, Arc<Snapshot>), Failure> {
     if which.ids.is_empty() {
         let snapshot = backstage.engine.snapshot();
-        return Ok((snapshot.services.to_vec(), snapshot));
+        return Ok((snapshot.services.iter().cloned().collect(), snapshot));
     }
     find(&backstage.engine, which.ids.split(',')).await
 }

@@ -3,11 +3,13 @@
 mod document;
 mod events;
 mod hostile;
+mod load;
 mod socket;
 mod wishes;
 
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
@@ -16,7 +18,7 @@ use tokio::net::UnixStream;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 
-use super::{Backstage, Journal, Listener, Meter, router, serve};
+use super::{Backstage, Journal, Listener, Meter, Page, router, serve};
 use crate::domain::catalog::Reading;
 use crate::domain::sample::{NOW, healthy, snapshot};
 use crate::domain::{Accepted, Aim, Answer, Command, Goal, ServiceView, Snapshot};
@@ -38,13 +40,23 @@ struct World {
 /// A journal in memory.
 struct Past {
     events: Mutex<Vec<Event>>,
+    /// The first that is kept.
+    first: Mutex<usize>,
+    reads: AtomicUsize,
     grown: watch::Sender<u64>,
 }
 
 impl Journal for Past {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)> {
+    /// Pages of three; what was taken away from the front is not kept any more.
+    fn read(&self, cursor: u128) -> io::Result<Page> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
         let events = self.events.lock().unwrap();
-        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u128))
+        let first = *self.first.lock().unwrap();
+        let cursor = usize::try_from(cursor).unwrap();
+        let (begin, has_gap) = (cursor.max(first), cursor > 0 && cursor < first);
+        let end = events.len().min(begin + 3);
+        let page = events[begin..end].to_vec();
+        Ok(Page { events: page, cursor: end as u128, is_last: end == events.len(), has_gap })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {
@@ -94,7 +106,12 @@ impl World {
         let socket = folder.path().join("run/agent.sock");
         let (requests, commands) = mpsc::unbounded_channel();
         let (snapshots, latest) = watch::channel(Arc::new(snapshot));
-        let journal = Arc::new(Past { events: Mutex::default(), grown: watch::Sender::new(0) });
+        let journal = Arc::new(Past {
+            events: Mutex::default(),
+            first: Mutex::default(),
+            reads: AtomicUsize::new(0),
+            grown: watch::Sender::new(0),
+        });
         let meter = Arc::new(MadeUp::default());
         let backstage = Backstage {
             engine: Handle::new(requests, latest, Clock::start(NOW.since_zero())),

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 
-use crate::api::{Checkouts, Journal, LastLines, Meter};
+use crate::api::{Checkouts, Journal, LastLines, Meter, Page};
 use crate::domain::{Intent, Occurrence, RunId, ServiceId, ServiceView};
 use crate::engine::StateDir;
 use crate::engine::ports::Store;
@@ -16,7 +16,7 @@ use crate::logs::{self, NewLines};
 use crate::observe::{Lately, ProcessUse, Root};
 use crate::probe::{OpenOutput, Output};
 use crate::process::RunRecord;
-use crate::state::{DiskStore, EventLine, EventPosition, read_events_from};
+use crate::state::{DiskStore, EventLine, EventPage, EventPosition, read_event_page};
 use crate::wire::{self, Samples};
 
 /// Measures the trees of services with a run, by one observer for all who ask.
@@ -135,9 +135,11 @@ pub(super) struct FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<wire::Event>, u128)> {
-        let (lines, position) = read_events_from(&self.dir, EventPosition::from_bits(cursor))?;
-        Ok((lines.into_iter().filter_map(event).collect(), position.to_bits()))
+    fn read(&self, cursor: u128) -> io::Result<Page> {
+        let page = read_event_page(&self.dir, EventPosition::from_bits(cursor))?;
+        let EventPage { lines, position, is_last, has_gap } = page;
+        let events = lines.into_iter().filter_map(event).collect();
+        Ok(Page { events, cursor: position.to_bits(), is_last, has_gap })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

@@ -100,12 +100,12 @@ fn candidates(names: Names, words: &Arc<[OsString]>, quotes: bool) -> Vec<Comple
 fn named(names: Names, catalog: &Catalog, secrets: &Secrets, words: &[OsString]) -> Vec<(String, String)> {
     match names {
         Names::Ids => {
-            catalog.services.iter().map(|(id, service)| (id.to_string(), service.display.name.clone())).collect()
+            catalog.services.iter().map(|service| (service.id.to_string(), service.display.name.clone())).collect()
         }
         Names::Groups => catalog.groups.iter().map(|group| (group.key.clone(), group.name.clone())).collect(),
         Names::Actions => {
             let named = words.iter().filter_map(|word| word.to_str()).find_map(|word| catalog.services.get(word));
-            let services = catalog.services.values().filter(|service| named.is_none_or(|named| named.id == service.id));
+            let services = catalog.services.iter().filter(|service| named.is_none_or(|named| named.id == service.id));
             services
                 .flat_map(|service| service.actions.iter())
                 .map(|action| (action.name.clone(), secrets.hide_words(&action.argv, &[]).join(" ")))

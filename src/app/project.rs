@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::cli::{self, Check, Exit, Global};
 use crate::domain::catalog::{Ledger, Reading, Resolution};
-use crate::domain::secrets::Secrets;
+use crate::domain::secrets::{Learner, Secrets};
 use crate::domain::{self, Catalog, Moment, Problem, ServiceId, Severity};
 use crate::engine::StateDir;
 use crate::process::RunRecord;
@@ -95,11 +95,11 @@ impl Project {
 
     /// The ids of all services that are defined now.
     pub fn defined(&self) -> Vec<ServiceId> {
-        self.read().catalog.services.into_keys().collect()
+        self.read().catalog.services.ids().cloned().collect()
     }
 
     /// What is defined now, and what is secret of it.
-    pub fn known(&self) -> (Catalog, Secrets) {
+    pub fn known(&self) -> (Catalog, Arc<Secrets>) {
         let (resolution, secrets) = judge(self.reader().read("asked to".to_owned()));
         (resolution.catalog, secrets)
     }
@@ -108,7 +108,7 @@ impl Project {
     pub fn check(&self, check: &Check) -> Exit {
         if check.files.is_empty() {
             let Resolution { catalog, problems, .. } = self.read();
-            let ids = catalog.services.into_keys().collect::<Vec<_>>();
+            let ids = catalog.services.ids().cloned().collect::<Vec<_>>();
             return cli::check(&problems, &ids, check.output.json);
         }
         let (mut problems, mut ids) = (Vec::new(), Vec::new());
@@ -120,7 +120,7 @@ impl Project {
                     let alone = judge(reading).0;
                     problems.extend(alone.problems.into_iter().map(as_alone));
                     // What a service needs from other files does not make it less defined in this one.
-                    ids.extend(alone.catalog.services.into_keys().chain(alone.invalid));
+                    ids.extend(alone.catalog.services.ids().cloned().chain(alone.invalid));
                 }
                 None => {
                     let place = domain::Place::whole(&Arc::from(&*name));
@@ -154,8 +154,8 @@ pub(super) fn written_elsewhere(ids: &[String], defined: &[ServiceId], dir: &Sta
 }
 
 /// What a reading means to whoever waits for nothing: what is empty or broken now is told now. With it, what is secret.
-fn judge(reading: Reading) -> (Resolution, Secrets) {
-    let (mut ledger, mut secrets) = (Ledger::default(), Secrets::default());
+fn judge(reading: Reading) -> (Resolution, Arc<Secrets>) {
+    let (mut ledger, mut secrets) = (Ledger::default(), Learner::default());
     secrets.learn_sources(&reading);
     ledger.take(Moment::default(), reading);
     let mut settled = ledger.settle(Moment::default());
@@ -164,8 +164,8 @@ fn judge(reading: Reading) -> (Resolution, Secrets) {
     }
     let mut resolution = settled.resolution;
     secrets.learn_services(&resolution.catalog, &Catalog::default());
-    resolution.problems.iter_mut().for_each(|problem| secrets.veil_problem(problem));
-    (resolution, secrets)
+    resolution.problems.iter_mut().for_each(|problem| secrets.known().veil_problem(problem));
+    (resolution, Arc::clone(secrets.known()))
 }
 
 /// What another file may define is no error of this one.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::id::ServiceId;
 use super::launch::{Launch, Wait};
 use super::moment::Moment;
+use super::roll::Roll;
 use super::service::{Condition, Kind};
 use super::snapshot::{ProcessState, ServiceView};
 
@@ -121,7 +122,7 @@ impl Progress {
 
 impl Critical {
     /// What the last start of `services` took; with `ids`, what led to each of these.
-    pub fn of(services: &[Arc<ServiceView>], ids: &[ServiceId], now: Moment) -> Self {
+    pub fn of(services: &Roll<ServiceView>, ids: &[ServiceId], now: Moment) -> Self {
         let starts = Starts::of(services, now);
         let wave = starts.last_wave();
         let (ends, members) = if ids.is_empty() {
@@ -216,7 +217,7 @@ struct Starts<'a> {
 }
 
 impl<'a> Starts<'a> {
-    fn of(services: &'a [Arc<ServiceView>], now: Moment) -> Self {
+    fn of(services: &'a Roll<ServiceView>, now: Moment) -> Self {
         let started = |view: &'a Arc<ServiceView>| {
             let launch = view.launch.clone()?;
             let state = progress(view, &launch);

@@ -23,22 +23,19 @@ impl CatalogDiff {
     /// What leads from `old` to `new`.
     pub fn between(old: &Catalog, new: &Catalog) -> Self {
         let (mut added, mut changed) = (Vec::new(), Vec::new());
-        for (at, (id, service)) in new.services.iter().enumerate() {
-            // Most stay what and where they are.
-            if old.services.get_index(at).is_some_and(|(_, before)| Arc::ptr_eq(before, service)) {
-                continue;
-            }
-            let Some(before) = old.services.get(id) else {
-                added.push(id.clone());
+        // Most stay what and where they are.
+        for service in new.services.unlike(&old.services).filter_map(|at| new.services.at(at)) {
+            let Some(before) = old.services.get(&service.id) else {
+                added.push(service.id.clone());
                 continue;
             };
             if !Arc::ptr_eq(before, service) {
                 let diff = ServiceDiff::between(before, service);
-                changed.extend((!diff.is_empty()).then(|| (id.clone(), diff)));
+                changed.extend((!diff.is_empty()).then(|| (service.id.clone(), diff)));
             }
         }
         let removed = if old.services.len() + added.len() > new.services.len() {
-            old.services.keys().filter(|id| !new.services.contains_key(*id)).cloned().collect()
+            old.services.ids().filter(|id| !new.services.contains(id)).cloned().collect()
         } else {
             Vec::new()
         };
@@ -50,6 +47,13 @@ impl CatalogDiff {
     pub fn is_empty(&self) -> bool {
         let Self { added, removed, changed, frame } = self;
         added.is_empty() && removed.is_empty() && changed.is_empty() && !frame
+    }
+
+    /// Whether other logs are to be kept now, or otherwise.
+    pub fn may_change_logs(&self) -> bool {
+        let of_logs = |field: &String| field == "log" || field == "type";
+        let concerns = |diff: &ServiceDiff| diff.live.iter().chain(&diff.restart).any(of_logs);
+        !self.added.is_empty() || !self.removed.is_empty() || self.changed.iter().any(|(_, diff)| concerns(diff))
     }
 
     /// The services that differ: the new, the changed, the gone.

@@ -16,6 +16,7 @@ mod node;
 mod notice;
 pub mod pattern;
 mod problem;
+mod roll;
 mod run;
 #[cfg(test)]
 pub mod sample;
@@ -37,6 +38,7 @@ pub use moment::Moment;
 pub use node::{Entry, Node, Value};
 pub use notice::{Notice, NoticeKey, Urgency};
 pub use problem::{Place, Problem, Severity};
+pub use roll::{Listed, Roll};
 pub use run::{EarlierRun, Exit, FoundEnd, FoundRun, Outcome, PortHolder, ProcessId, Spared};
 pub use service::{
     Action, AgentSettings, Catalog, Check, Condition, Dependency, Display, FilePattern, Group, Kind, Limits, LogPolicy,

@@ -38,7 +38,7 @@ pub fn basis(name: &str) -> Arc<Basis> {
     };
     let environment = BTreeMap::from([("PATH".to_owned(), "/bin".to_owned())]);
     let surroundings = Surroundings { root: PathBuf::from("/srv"), environment, ..Surroundings::default() };
-    Arc::new(Basis { files: vec![source], surroundings: Arc::new(surroundings), ..Basis::default() })
+    Arc::new(Basis { files: [Arc::new(source)].into(), surroundings: Arc::new(surroundings), ..Basis::default() })
 }
 
 /// The definition of a process with one probe and a grace of 60 s.

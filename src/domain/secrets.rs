@@ -1,8 +1,8 @@
 //! Hides what is nobody's business: the values that are known to be secret, wherever they turn up, and what is secret by its
 //! form, whoever says it.
 //!
-//! [`Secrets`] is what the sources and the services give away of themselves; all that leaves the domain is
-//! [veiled](Secrets::veil) by it. A secret under a harmless name, outside of a URL, that nobody declares is shown.
+//! [`Secrets`] is what the sources and the services give away of themselves, which a [`Learner`] finds out; all that leaves
+//! the domain is [veiled](Secrets::veil) by it. A secret under a harmless name, outside of a URL, that nobody declares is shown.
 
 mod clothes;
 mod forms;
@@ -19,8 +19,7 @@ use std::sync::Arc;
 pub use forms::is_secret_name;
 
 use self::clothes::Wanted;
-use super::catalog::Surroundings;
-use super::node::Node;
+use super::catalog::{SourceFile, Surroundings};
 
 /// What stands in place of a secret.
 pub const MASK: &str = "***";
@@ -30,20 +29,26 @@ pub const MASK: &str = "***";
 pub struct Secrets {
     /// Variables that some source calls secret.
     names: BTreeSet<String>,
+    /// The values that are hidden.
+    hidden: Wanted,
+}
+
+/// Learns what is secret. It keeps what it needs to learn more: more than is needed to hide something.
+#[derive(Clone, Default)]
+pub struct Learner {
+    known: Arc<Secrets>,
     /// Settings that some source calls secret. They mean something to their own service alone.
     keys: BTreeSet<String>,
     values: BTreeSet<String>,
     /// What services are called, in small letters.
     open: BTreeSet<String>,
-    /// The values that are hidden.
-    hidden: Wanted,
     seen: Seen,
 }
 
 /// What has been looked through already.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default)]
 struct Seen {
-    sources: Vec<Arc<Node>>,
+    sources: Vec<Arc<SourceFile>>,
     surroundings: Arc<Surroundings>,
     shared: Arc<BTreeMap<String, String>>,
     /// How many names were known when all services were looked through.
@@ -115,7 +120,14 @@ const SHORTEST: usize = 4;
 /// Says nothing of what is secret.
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Secrets").field("values", &self.values.len()).finish_non_exhaustive()
+        f.debug_struct("Secrets").field("values", &self.hidden.values().len()).finish_non_exhaustive()
+    }
+}
+
+/// Says nothing of what is secret.
+impl fmt::Debug for Learner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Learner").field("values", &self.values.len()).finish_non_exhaustive()
     }
 }
 

@@ -5,23 +5,28 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indexmap::IndexMap;
-
 use super::fnv::Fnv1a;
 use super::id::ServiceId;
 use super::node::Node;
 use super::problem::Place;
+use super::roll::{Listed, Roll};
 use super::run::Exit;
 
 /// All services in use, in the order of their sources.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Catalog {
-    /// The services by id.
-    pub services: IndexMap<ServiceId, Arc<Service>>,
+    /// The services.
+    pub services: Roll<Service>,
     /// The headings, in their order; a service names one by its key.
     pub groups: Vec<Group>,
     /// What the main file says of the agent itself.
     pub agent: AgentSettings,
+}
+
+impl Listed for Service {
+    fn id(&self) -> &ServiceId {
+        &self.id
+    }
 }
 
 /// A heading in menu and tables.

@@ -9,6 +9,7 @@ use super::id::{RunId, ServiceId};
 use super::launch::Launch;
 use super::moment::Moment;
 use super::problem::Problem;
+use super::roll::{Listed, Roll};
 use super::run::{Exit, PortHolder, Spared};
 use super::secrets::Secrets;
 use super::service::{Group, Service};
@@ -29,7 +30,7 @@ pub struct Snapshot {
     /// The headings, in their order.
     pub groups: Arc<[Group]>,
     /// All services, in the order of their sources.
-    pub services: Arc<[Arc<ServiceView>]>,
+    pub services: Roll<ServiceView>,
     /// What the services were made of: who asks where a value comes from works it out from this.
     pub basis: Arc<Basis>,
     /// What is to be hidden where more is shown than what is said here, which hides it already.
@@ -52,7 +53,7 @@ impl Snapshot {
             summary: "nothing wanted".to_owned(),
             problems: Arc::new([]),
             groups: Arc::new([]),
-            services: Arc::new([]),
+            services: Roll::default(),
             basis: Arc::default(),
             secrets: Arc::default(),
             waiting: None,
@@ -63,7 +64,7 @@ impl Snapshot {
 
     /// The view of `id`.
     pub fn service(&self, id: &str) -> Option<&Arc<ServiceView>> {
-        self.services.iter().find(|view| view.id.as_str() == id)
+        self.services.get(id)
     }
 }
 
@@ -146,6 +147,12 @@ pub struct ServiceView {
     pub foreign: Option<PortHolder>,
     /// The action that was run for it last.
     pub last_action: Option<LastAction>,
+}
+
+impl Listed for ServiceView {
+    fn id(&self) -> &ServiceId {
+        &self.id
+    }
 }
 
 /// How the last action of a service came out.

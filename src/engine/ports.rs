@@ -14,6 +14,11 @@ use crate::domain::{
 };
 
 /// Where effects put their facts.
+///
+/// It has no bound, because whoever tells of the end of a process must neither wait nor lose it. So whoever fills it is
+/// bounded: it tells what comes of an order, of which the domain gives one at a time (a probe, a measurement, a reading,
+/// a run's steps); or it merges what has not been told yet, or keeps a pace (changes of files and sources); or it tells
+/// what only a person causes (sleep, a clock that is set).
 pub type Inbox = mpsc::UnboundedSender<Event>;
 
 /// Starts and ends processes, and tells how they fare.

@@ -55,6 +55,8 @@ impl Engine {
     /// An engine that knows nothing yet; its first fact is [`Event::Found`].
     pub fn new(clock: Clock, ids: RunIds) -> Self {
         let (inbox_sender, inbox) = mpsc::unbounded_channel();
+        // Without a bound, and no longer than there are faces that wish: clients are bounded and wait for an answer each;
+        // clicks come by the thread that also empties this.
         let (requests_sender, requests) = mpsc::unbounded_channel();
         let supervisor = Supervisor::new(ids);
         let (snapshots, receiver) = watch::channel(Arc::clone(supervisor.snapshot()));

@@ -7,7 +7,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::io;
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -19,7 +19,7 @@ use super::read::{LogLine, Query, Reading};
 use super::stamp::{self, Stamp};
 use super::tail::{Tail, Written};
 use crate::domain::ServiceId;
-use crate::engine::StateDir;
+use crate::engine::{Mailbox, StateDir};
 
 /// How long a line may lack its end before it is shown as it is.
 const HALF_LINE: Duration = Duration::from_millis(300);
@@ -42,43 +42,60 @@ pub struct Follower {
     watcher: Option<RecommendedWatcher>,
     /// Whether the folder of all services' folders is watched, so that one that appears is noticed.
     root_watched: bool,
-    sender: Sender<Wake>,
-    wakes: Receiver<Wake>,
+    wakes: Arc<Mailbox<Wake>>,
 }
 
 /// Adds services to a [`Follower`] that waits in another thread, or ends it; cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Remote {
-    sender: Sender<Wake>,
+    wakes: Arc<Mailbox<Wake>>,
     dir: StateDir,
 }
 
-#[derive(Debug)]
-enum Wake {
+/// So many paths are told apart; more are anywhere.
+const PATHS: usize = 1024;
+
+/// What has happened since a follower last looked: whoever follows slowly, because nobody reads what it gives, finds all
+/// of it in one.
+#[derive(Debug, Default)]
+struct Wake {
+    /// Something happened at these paths.
+    touched: BTreeSet<PathBuf>,
+    /// Something happened, wherever.
+    anywhere: bool,
+    added: Vec<(ServiceId, Tail)>,
+    stopped: bool,
+}
+
+impl Wake {
     /// Something happened at these paths; none: anywhere.
-    Touched(Vec<PathBuf>),
-    Add(ServiceId, Box<Tail>),
-    Stop,
+    fn touch(&mut self, paths: Vec<PathBuf>) {
+        self.anywhere |= paths.is_empty();
+        self.touched.extend(paths);
+        if self.touched.len() > PATHS {
+            self.touched.clear();
+            self.anywhere = true;
+        }
+    }
 }
 
 impl Remote {
     /// Follows this service too, from the end that its log has now.
     pub fn add(&self, service: ServiceId) {
         let tail = Tail::at_end(&self.dir, &service);
-        // Without a follower there is nobody to follow.
-        let _ = self.sender.send(Wake::Add(service, Box::new(tail)));
+        self.wakes.leave(|wake| wake.added.push((service, tail)));
     }
 
     /// Lets [`Follower::next_lines`] return `None`, now and from then on.
     pub fn stop(&self) {
-        let _ = self.sender.send(Wake::Stop);
+        self.wakes.leave(|wake| wake.stopped = true);
     }
 }
 
 impl Follower {
     /// Follows `services` from where `reading` ends; those that it has no log of, from the beginning.
     pub(super) fn begin(dir: &StateDir, services: &[ServiceId], query: &Query, reading: &Reading) -> io::Result<Self> {
-        let (sender, wakes) = channel();
+        let wakes = Arc::<Mailbox<Wake>>::default();
         let mut follower = Self {
             dir: dir.clone(),
             query: query.clone(),
@@ -87,9 +104,8 @@ impl Follower {
             open: HashMap::new(),
             unwatched: services.iter().cloned().collect(),
             touched: services.iter().cloned().collect(),
-            watcher: watcher(sender.clone()),
+            watcher: watcher(Arc::clone(&wakes)),
             root_watched: false,
-            sender,
             wakes,
         };
         let in_parts = query.in_parts;
@@ -106,7 +122,7 @@ impl Follower {
 
     /// The other end of it.
     pub fn remote(&self) -> Remote {
-        Remote { sender: self.sender.clone(), dir: self.dir.clone() }
+        Remote { wakes: Arc::clone(&self.wakes), dir: self.dir.clone() }
     }
 
     /// Waits for lines, and gives some of them, by time; `None` once it was stopped.
@@ -178,27 +194,19 @@ impl Follower {
 
     /// Waits until something may have changed; false once it was stopped.
     fn wait(&mut self, patience: Option<Duration>) -> bool {
-        let first = match patience {
-            Some(patience) => self.wakes.recv_timeout(patience),
-            None => self.wakes.recv().map_err(|_| RecvTimeoutError::Disconnected),
-        };
-        let mut woken = match first {
-            Ok(wake) => Some(wake),
-            Err(RecvTimeoutError::Timeout) => None,
-            // Impossible while this holds a sender itself.
-            Err(RecvTimeoutError::Disconnected) => return false,
-        };
-        if woken.is_none() {
+        let Some(Wake { touched, anywhere, added, stopped }) = self.wakes.take(patience) else {
             self.touch_due();
+            return true;
+        };
+        if stopped {
+            // Now and from then on.
+            self.wakes.leave(|wake| wake.stopped = true);
+            return false;
         }
-        while let Some(wake) = woken {
-            match wake {
-                Wake::Touched(paths) => self.touch(&paths),
-                Wake::Add(service, tail) => self.add(service, *tail),
-                Wake::Stop => return false,
-            }
-            woken = self.wakes.try_recv().ok();
+        for (service, tail) in added {
+            self.add(service, tail);
         }
+        self.touch(&touched, anywhere);
         true
     }
 
@@ -214,8 +222,8 @@ impl Follower {
         }
     }
 
-    fn touch(&mut self, paths: &[PathBuf]) {
-        if paths.is_empty() {
+    fn touch(&mut self, paths: &BTreeSet<PathBuf>, anywhere: bool) {
+        if anywhere {
             self.touched.extend(self.tails.keys().cloned());
         }
         let root = self.dir.services();
@@ -269,7 +277,7 @@ impl Follower {
 }
 
 /// `None` if the system gives no watcher.
-fn watcher(sender: Sender<Wake>) -> Option<RecommendedWatcher> {
+fn watcher(wakes: Arc<Mailbox<Wake>>) -> Option<RecommendedWatcher> {
     let handler = move |event: notify::Result<notify::Event>| {
         let paths = match event {
             Ok(event) if event.need_rescan() => Vec::new(),
@@ -285,8 +293,7 @@ fn watcher(sender: Sender<Wake>) -> Option<RecommendedWatcher> {
             },
             Err(_) => Vec::new(),
         };
-        // Whoever does not wait any more needs no news.
-        let _ = sender.send(Wake::Touched(paths));
+        wakes.leave(|wake| wake.touch(paths));
     };
     notify::recommended_watcher(handler).ok()
 }
@@ -295,6 +302,7 @@ fn watcher(sender: Sender<Wake>) -> Option<RecommendedWatcher> {
 mod tests {
     use std::fs::{self, OpenOptions};
     use std::io::Write;
+    use std::sync::mpsc::{Receiver, channel};
     use std::thread;
 
     use super::*;
@@ -408,6 +416,15 @@ mod tests {
     }
 
     #[test]
+    fn what_waits_for_a_follower_that_is_not_asked_is_bounded() {
+        let mut wake = Wake::default();
+        (0..PATHS).for_each(|at| wake.touch(vec![format!("/{}", at % 10).into()]));
+        assert_eq!((wake.touched.len(), wake.anywhere), (10, false));
+        (0..10 * PATHS).for_each(|at| wake.touch(vec![format!("/{at}").into()]));
+        assert!(wake.touched.len() <= PATHS && wake.anywhere);
+    }
+
+    #[test]
     fn reading_is_no_news_and_other_files_touch_nothing() {
         let bench = Bench::new();
         bench.write("api", "one\n");
@@ -416,9 +433,9 @@ mod tests {
         assert_eq!(follower.patience(), None);
         fs::read(bench.state.log(&id("api"))).unwrap();
         fs::write(bench.state.pid(&id("api")), "7").unwrap();
-        let Ok(Wake::Touched(paths)) = follower.wakes.recv_timeout(Duration::from_secs(60)) else { panic!("no news") };
-        assert_eq!(paths, [bench.state.pid(&id("api"))]);
-        follower.touch(&paths);
+        let Some(wake) = follower.wakes.take(Some(Duration::from_secs(60))) else { panic!("no news") };
+        assert_eq!(wake.touched, BTreeSet::from([bench.state.pid(&id("api"))]));
+        follower.touch(&wake.touched, wake.anywhere);
         assert!(follower.touched.is_empty() && follower.unwatched.is_empty());
     }
 }

@@ -4,7 +4,7 @@
 //! growing and is watched again. The copying is done by a thread of its own, one log at a time.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::fs::File;
 use std::future::pending;
 use std::io::{self, ErrorKind};
@@ -45,6 +45,8 @@ pub(super) struct Keeper {
     index: Rc<RefCell<LogIndex>>,
     growth: Option<Growth>,
     logs: HashMap<ServiceId, Kept>,
+    /// Those that are due, and when.
+    due: BTreeSet<(Instant, ServiceId)>,
     /// Whose turn it is to be rotated.
     queue: VecDeque<ServiceId>,
     work: Option<Work>,
@@ -90,6 +92,7 @@ impl Keeper {
             index,
             growth: None,
             logs: HashMap::new(),
+            due: BTreeSet::new(),
             queue: VecDeque::new(),
             work: None,
             told: HashSet::new(),
@@ -106,7 +109,7 @@ impl Keeper {
     pub async fn keep(mut self, mut orders: mpsc::UnboundedReceiver<Order>) {
         loop {
             self.start_work();
-            let due = self.logs.values().filter_map(|log| log.state.due()).min();
+            let due = self.due.first().map(|(due, _)| *due);
             // All of them may be dropped while they wait.
             tokio::select! {
                 order = orders.recv() => match order {
@@ -118,7 +121,8 @@ impl Keeper {
                     Err(error) => {
                         self.growth = None;
                         self.complain(&error);
-                        self.logs.values_mut().for_each(|log| log.state = log.state.or_due(Instant::now()));
+                        let all: Vec<_> = self.logs.keys().cloned().collect();
+                        all.iter().for_each(|id| self.look_now(id));
                     }
                 },
                 (id, result) = done(&mut self.work) => {
@@ -133,38 +137,55 @@ impl Keeper {
     fn take(&mut self, order: Order) {
         match order {
             Order::Keep(policies) => {
-                let growth = &mut self.growth;
-                self.logs.retain(|id, _| {
+                let (growth, due) = (&mut self.growth, &mut self.due);
+                self.logs.retain(|id, log| {
                     let stays = policies.contains_key(id);
+                    if let Some(at) = log.state.due().filter(|_| !stays) {
+                        due.remove(&(at, id.clone()));
+                    }
                     if let Some(growth) = growth.as_mut().filter(|_| !stays) {
                         growth.forget(id);
                     }
                     stays
                 });
                 self.queue.retain(|id| policies.contains_key(id));
-                let now = Instant::now();
                 for (id, policy) in policies {
-                    let fresh = Kept { policy, state: State::Due(now), seen: None, is_troubled: false };
-                    let log = self.logs.entry(id).or_insert(fresh);
-                    if log.policy != policy {
+                    let is_new = !self.logs.contains_key(&id);
+                    let fresh = Kept { policy, state: State::Waiting, seen: None, is_troubled: false };
+                    let log = self.logs.entry(id.clone()).or_insert(fresh);
+                    if is_new || log.policy != policy {
                         log.policy = policy;
                         log.seen = None;
-                        log.state = log.state.or_due(now);
+                        self.look_now(&id);
                     }
                 }
             }
-            Order::Begun(id) => {
-                if let Some(log) = self.logs.get_mut(&id) {
-                    log.state = log.state.or_due(Instant::now());
-                }
-            }
+            Order::Begun(id) => self.look_now(&id),
+        }
+    }
+
+    /// The log of `id` is in `state` from now on. The one place where that changes.
+    fn put(&mut self, id: &ServiceId, state: State) {
+        let Some(log) = self.logs.get_mut(id) else { return };
+        let before = std::mem::replace(&mut log.state, state);
+        if let Some(due) = before.due() {
+            self.due.remove(&(due, id.clone()));
+        }
+        if let Some(due) = state.due() {
+            self.due.insert((due, id.clone()));
+        }
+    }
+
+    /// It is due now, unless it is being rotated, after which it is looked at anyhow.
+    fn look_now(&mut self, id: &ServiceId) {
+        if self.logs.get(id).is_some_and(|log| log.state != State::Rotating) {
+            self.put(id, State::Due(Instant::now()));
         }
     }
 
     async fn look_at_due(&mut self) {
         let now = Instant::now();
-        let is_due = |log: &Kept| log.state.due().is_some_and(|due| due <= now);
-        let due = self.logs.iter().filter(|(_, log)| is_due(log)).map(|(id, _)| id.clone());
+        let due = self.due.iter().take_while(|(due, _)| *due <= now).map(|(_, id)| id.clone());
         for id in due.take(BATCH).collect::<Vec<_>>() {
             self.look(&id);
         }
@@ -174,8 +195,8 @@ impl Keeper {
     /// Looks at a log, and decides what follows.
     fn look(&mut self, id: &ServiceId) {
         let place = self.place(id);
+        self.put(id, State::Waiting);
         let Some(log) = self.logs.get_mut(id) else { return };
-        log.state = State::Waiting;
         let place = match place {
             Ok(Some(place)) => place,
             // It will be told when there is one.
@@ -189,7 +210,7 @@ impl Keeper {
         // An earlier agent may have left something half done, and another policy may keep less.
         if log.seen.is_none() && self.dir.log_record(id).exists() {
             log.seen = Some((now, place.end));
-            log.state = State::Rotating;
+            self.put(id, State::Rotating);
             self.queue.push_back(id.clone());
             return;
         }
@@ -197,10 +218,10 @@ impl Keeper {
         let grown = place.end.saturating_sub(before);
         match pace::after_look(length(&place), log.policy.max_size, grown, now - since) {
             Next::Rotate => {
-                log.state = State::Rotating;
+                self.put(id, State::Rotating);
                 self.queue.push_back(id.clone());
             }
-            Next::Look(span) => log.state = State::Due(now + span),
+            Next::Look(span) => self.put(id, State::Due(now + span)),
             Next::Wait => self.wait_for_write(id, place.end),
         }
     }
@@ -234,14 +255,13 @@ impl Keeper {
             // How fast it was before it was quiet tells nothing.
             log.seen = place.map(|place| (now, place.end));
             let length = place.map_or(0, |place| length(&place));
-            log.state = State::Due(now + pace::after_write(length, log.policy.max_size));
+            let due = now + pace::after_write(length, log.policy.max_size);
+            self.put(id, State::Due(due));
         }
     }
 
     fn look_later(&mut self, id: &ServiceId, span: Duration) {
-        if let Some(log) = self.logs.get_mut(id) {
-            log.state = State::Due(Instant::now() + span);
-        }
+        self.put(id, State::Due(Instant::now() + span));
     }
 
     /// `None` if there is no log.
@@ -318,14 +338,6 @@ impl State {
         match self {
             Self::Due(due) => Some(due),
             Self::Waiting | Self::Rotating => None,
-        }
-    }
-
-    /// Due now, unless it is being rotated, after which it is looked at anyhow.
-    fn or_due(self, now: Instant) -> Self {
-        match self {
-            Self::Waiting | Self::Due(_) => Self::Due(now),
-            Self::Rotating => Self::Rotating,
         }
     }
 }

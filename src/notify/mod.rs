@@ -116,10 +116,13 @@ impl Desk {
             tokio::select! {
                 waiting = queue.next(), if may_try => match waiting {
                     Some(waiting) => {
-                        if server.is_none() {
-                            server = timeout(PATIENCE, Server::watch()).await.ok().flatten();
+                        if answers(&mut server).await {
+                            self.show(waiting, &queue, server.as_ref()).await;
+                        } else {
+                            // Nobody has been told yet.
+                            self.fail("the session bus does not answer");
+                            keep(waiting, &queue);
                         }
-                        self.show(waiting, &queue, server.as_ref()).await;
                     }
                     None => return,
                 },
@@ -152,9 +155,7 @@ impl Desk {
             }
             Ok(Err(error)) => {
                 self.fail(&error);
-                if waiting.since.elapsed() < NEWS {
-                    queue.put_back(waiting);
-                }
+                keep(waiting, queue);
             }
             // The server has been told, and will show it when it comes to itself; telling it twice would show it twice.
             Err(_) => self.fail("the notification server does not answer"),
@@ -221,4 +222,23 @@ impl Desk {
             }
         }
     }
+}
+
+/// Shows it later, if it will still be news then.
+fn keep(waiting: Waiting, queue: &Queue) {
+    if waiting.since.elapsed() < NEWS {
+        queue.put_back(waiting);
+    }
+}
+
+/// Whether there is any use in asking for something by the bus: one that hangs would swallow it. Watches `server` from
+/// now on, if nobody does and there is a bus.
+async fn answers(server: &mut Option<Server>) -> bool {
+    let asking = async {
+        match server {
+            Some(server) => drop(server.owner().await),
+            None => *server = Server::watch().await,
+        }
+    };
+    timeout(PATIENCE, asking).await.is_ok()
 }

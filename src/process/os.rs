@@ -55,6 +55,8 @@ impl OsProcesses {
         });
         let mut tasks = JoinSet::new();
         tasks.spawn_local(reap::reap(reap::become_reaper()?, Rc::clone(&ground)));
+        // Without a bound, because no order may be lost; of each run there are a start and a few steps of its end, and the
+        // next run is ordered when all has been told of the last.
         let (orders, given) = mpsc::unbounded_channel();
         let worker = Worker::new(Rc::clone(&ground), &boot_id, clock);
         tasks.spawn_local(worker.work(given));

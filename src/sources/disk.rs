@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::mpsc;
+use tokio::sync::watch;
 
 use super::reader::Reader;
 use crate::domain::Event;
@@ -12,13 +12,14 @@ use crate::engine::ports::{Inbox, Sources};
 /// Reads from disk when told to. Orders that come during a reading lead to exactly one more, with the newest cause.
 #[derive(Debug)]
 pub struct DiskSources {
-    orders: mpsc::UnboundedSender<(String, u64)>,
+    /// The newest: however long a reading takes, only one more follows it.
+    orders: watch::Sender<(String, u64)>,
 }
 
 impl DiskSources {
     /// Takes orders from now on, and answers them into `inbox`. To be called within a tokio runtime.
     pub fn start(reader: Reader, inbox: Inbox) -> Self {
-        let (orders, incoming) = mpsc::unbounded_channel();
+        let (orders, incoming) = watch::channel(Default::default());
         tokio::spawn(serve(reader, incoming, inbox));
         Self { orders }
     }
@@ -26,17 +27,14 @@ impl DiskSources {
 
 impl Sources for DiskSources {
     fn read(&mut self, cause: String, order: u64) {
-        // The other end lives as long as the runtime; without one nobody waits for an answer either.
-        let _ = self.orders.send((cause, order));
+        self.orders.send_replace((cause, order));
     }
 }
 
-async fn serve(reader: Reader, mut orders: mpsc::UnboundedReceiver<(String, u64)>, inbox: Inbox) {
+async fn serve(reader: Reader, mut orders: watch::Receiver<(String, u64)>, inbox: Inbox) {
     let reader = Arc::new(Mutex::new(reader));
-    while let Some((mut cause, mut order)) = orders.recv().await {
-        while let Ok(newer) = orders.try_recv() {
-            (cause, order) = newer;
-        }
+    while orders.changed().await.is_ok() {
+        let (cause, order) = orders.borrow_and_update().clone();
         let reader = Arc::clone(&reader);
         let reading = tokio::task::spawn_blocking(move || {
             // A reading that has panicked leaves nothing half done that the next one would mind.

@@ -41,9 +41,12 @@ pub struct Reader {
 #[derive(Default)]
 struct Before {
     root: Option<PathBuf>,
-    sources: Vec<PathBuf>,
-    /// What users call each source, what it held, and how it is known again.
-    known: ByPath<(Arc<str>, file::Known)>,
+    /// All sources, in their order.
+    sources: Vec<Arc<SourceFile>>,
+    /// What the main file says of the root, for as long as it says the same.
+    root_of: Option<(Arc<SourceFile>, Option<PathBuf>)>,
+    /// Each source as it was, and how it is known again.
+    known: ByPath<(Arc<SourceFile>, file::Known)>,
     links: BTreeSet<PathBuf>,
     env_files: BTreeSet<PathBuf>,
     /// What each source included when it last could be read.
@@ -90,7 +93,7 @@ impl Reader {
         let (files, unlisted) = self.sources(&mut problems);
         let surroundings = Arc::new(self.surroundings(&files));
         self.before.root = Some(surroundings.root.clone());
-        self.before.sources = files.iter().map(|file| file.path.clone()).collect();
+        self.before.sources.clone_from(&files);
         Reading { files, surroundings, unlisted, problems, cause, order: 0 }
     }
 
@@ -98,7 +101,7 @@ impl Reader {
     /// source already is read where it is. Fails if one of them would not be taken into use.
     pub fn propose(&mut self, files: &[PathBuf]) -> Result<Reading, Problem> {
         self.proposed.clear();
-        let sources: Vec<_> = self.read("a plan".to_owned()).files.into_iter().map(|source| source.path).collect();
+        let sources = self.read("a plan".to_owned()).files;
         for file in files {
             let place = Place::whole(&self.name(file));
             let Some(name) = file.file_name().filter(|name| is_drop_in(name)) else {
@@ -107,7 +110,7 @@ impl Reader {
             };
             let drop_in = self.location.drop_ins.join(name);
             let is = |path: &PathBuf| path.canonicalize().ok().is_some_and(|it| file.canonicalize().ok() == Some(it));
-            if sources.iter().any(is) {
+            if sources.iter().any(|source| is(&source.path)) {
                 continue;
             }
             if let Some(other) = self.proposed.insert(drop_in, file.clone()).filter(|other| other != file) {
@@ -139,12 +142,12 @@ impl Reader {
             Some(file) if file == "package.json" => Role::Include,
             Some(_) | None => Role::DropIn,
         };
-        let files = vec![SourceFile { name, path: path.to_owned(), role, content }];
+        let files = vec![Arc::new(SourceFile { name, path: path.to_owned(), role, content })];
         let surroundings = Arc::new(self.surroundings(&files));
         Some(Reading { files, surroundings, unlisted: false, problems, cause: "asked to".to_owned(), order: 0 })
     }
 
-    fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<SourceFile>, bool) {
+    fn sources(&mut self, problems: &mut Vec<Problem>) -> (Vec<Arc<SourceFile>>, bool) {
         for _ in 1..LISTINGS {
             let listed = self.list();
             let mut found = Vec::new();
@@ -184,7 +187,7 @@ impl Reader {
         &mut self,
         listed: &Result<Vec<file::Listed>, String>,
         problems: &mut Vec<Problem>,
-    ) -> Vec<SourceFile> {
+    ) -> Vec<Arc<SourceFile>> {
         let mut known = std::mem::take(&mut self.before.known);
         let drop_ins = listed.iter().flatten().map(|entry| self.location.drop_ins.join(&entry.name));
         let mut drop_ins: Vec<_> = drop_ins.collect();
@@ -216,45 +219,53 @@ impl Reader {
         &mut self,
         path: PathBuf,
         role: Role,
-        known: &mut ByPath<(Arc<str>, file::Known)>,
+        known: &mut ByPath<(Arc<SourceFile>, file::Known)>,
         problems: &mut Vec<Problem>,
-    ) -> Option<SourceFile> {
+    ) -> Option<Arc<SourceFile>> {
         if let Some(lies) = self.proposed.get(&path) {
             let name = self.name(lies);
             let file::Known { content, problems: found, .. } = file::source(&name, lies, None)?;
             problems.extend(found);
-            return Some(SourceFile { name, path, role, content });
+            return Some(Arc::new(SourceFile { name, path, role, content }));
         }
-        let (name, known) = known.remove(path.as_os_str()).unzip();
-        let name = name.unwrap_or_else(|| self.name(&path));
-        let source = file::source(&name, &path, known)?;
-        problems.extend(source.problems.iter().cloned());
-        let content = source.content.clone();
-        self.before.known.insert(path.clone().into_os_string(), (Arc::clone(&name), source));
-        Some(SourceFile { name, path, role, content })
+        let (before, known) = known.remove(path.as_os_str()).unzip();
+        let name = before.as_ref().map_or_else(|| self.name(&path), |before| Arc::clone(&before.name));
+        let found = file::source(&name, &path, known)?;
+        problems.extend(found.problems.iter().cloned());
+        // What says the same as before is one and the same.
+        let is_same = |before: &Arc<SourceFile>| before.role == role && before.content.is(&found.content);
+        let source = before.filter(is_same).unwrap_or_else(|| {
+            let (path, content) = (path.clone(), found.content.clone());
+            Arc::new(SourceFile { name, path, role, content })
+        });
+        self.before.known.insert(path.into_os_string(), (Arc::clone(&source), found));
+        Some(source)
     }
 
     /// Reads what `files` include, and what those include in turn, each once.
     fn include(
         &mut self,
-        files: &mut Vec<SourceFile>,
+        files: &mut Vec<Arc<SourceFile>>,
         is_unlisted: bool,
-        known: &mut ByPath<(Arc<str>, file::Known)>,
+        known: &mut ByPath<(Arc<SourceFile>, file::Known)>,
         problems: &mut Vec<Problem>,
     ) {
         let root = self.root(files);
         // A source that nobody knows of now may go on being used as it was.
-        let unseen = self.before.sources.iter().filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
+        let unseen = self.before.sources.iter().map(|file| &file.path);
+        let unseen = unseen.filter(|path| is_unlisted && path.starts_with(&self.location.drop_ins));
         let unseen = unseen.filter_map(|path| self.before.includes.get(path.as_os_str()));
         let mut pending: Vec<_> = unseen.flat_map(|(_, includes)| includes.clone()).collect();
         let mut named = std::mem::take(&mut self.before.includes);
+        self.before.includes.reserve(named.len());
         let mut walk = Walk::default();
         let (mut asked, mut seen, mut links, mut identities) = (0, BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         loop {
             for file in &files[asked..] {
-                let includes = includes_now(file, named.remove(file.path.as_os_str()));
+                let (path, includes) = named.remove_entry(file.path.as_os_str()).unzip();
+                let includes = includes_now(file, includes);
                 pending.extend(includes.iter().flat_map(|(_, includes)| includes.iter().cloned()));
-                let path = || file.path.clone().into_os_string();
+                let path = || path.unwrap_or_else(|| file.path.clone().into_os_string());
                 self.before.includes.extend(includes.map(|includes| (path(), includes)));
             }
             asked = files.len();
@@ -307,7 +318,7 @@ impl Reader {
         }
     }
 
-    fn surroundings(&mut self, files: &[SourceFile]) -> Surroundings {
+    fn surroundings(&mut self, files: &[Arc<SourceFile>]) -> Surroundings {
         let root = self.root(files);
         let mut surroundings = Surroundings {
             python: python(&root, self.environment.get("PATH").map(String::as_str)),
@@ -332,17 +343,31 @@ impl Reader {
     }
 
     /// Where relative paths start.
-    fn root(&self, files: &[SourceFile]) -> PathBuf {
+    fn root(&mut self, files: &[Arc<SourceFile>]) -> PathBuf {
         let folder = &self.location.folder;
-        let root = root_of(files, folder, self.root.as_deref());
+        let main = files.first().filter(|file| file.role == Role::Main);
+        let root = match (main, &self.before.root_of) {
+            (Some(main), Some((of, root))) if Arc::ptr_eq(main, of) => root.clone(),
+            (Some(_) | None, _) => root_of(files, folder, self.root.as_deref()),
+        };
+        self.before.root_of = main.map(|main| (Arc::clone(main), root.clone()));
         root.or_else(|| self.before.root.clone()).unwrap_or_else(|| folder.clone())
     }
 
     /// Whether a source may go on being used as it was before, so that the files that it names are still needed.
-    fn may_be_held(&self, files: &[SourceFile]) -> bool {
-        let parsed = files.iter().filter(|file| matches!(file.content, Content::Parsed(..)));
+    fn may_be_held(&self, files: &[Arc<SourceFile>]) -> bool {
+        let before = &self.before.sources;
+        let is_parsed = |file: &&Arc<SourceFile>| matches!(file.content, Content::Parsed(..));
+        let is_in_place = |(file, before): (&Arc<SourceFile>, &Arc<SourceFile>)| {
+            is_parsed(&file) && (Arc::ptr_eq(file, before) || file.path.as_os_str() == before.path.as_os_str())
+        };
+        // As a rule what was there is there, and says something.
+        if files.len() == before.len() && files.iter().zip(before).all(is_in_place) {
+            return false;
+        }
+        let parsed = files.iter().filter(is_parsed);
         let parsed: HashSet<&OsStr> = parsed.map(|file| file.path.as_os_str()).collect();
-        files.len() > parsed.len() || self.before.sources.iter().any(|path| !parsed.contains(path.as_os_str()))
+        files.len() > parsed.len() || before.iter().any(|file| !parsed.contains(file.path.as_os_str()))
     }
 
     fn dotenv(&self, problems: &mut Vec<Problem>) -> Vec<(String, String, u32)> {
@@ -419,6 +444,12 @@ mod tests {
         Reader::new(Location::find(&asked), None, BTreeMap::new(), Box::new(Unwatched))
     }
 
+    /// A source of an earlier reading.
+    fn was(path: &Path) -> Arc<SourceFile> {
+        let (name, path) = ("a source".into(), path.to_owned());
+        Arc::new(SourceFile { name, path, role: Role::Main, content: Content::Empty })
+    }
+
     #[test]
     fn files_that_a_source_named_are_still_read_while_it_may_be_held() {
         let folder = tempfile::tempdir().unwrap();
@@ -427,7 +458,7 @@ mod tests {
         let mut reader = reader(folder.path());
         for (text, still_read) in [(Some("{\"a\": "), true), (Some(" "), true), (None, true), (Some("{}"), false)] {
             reader.before =
-                Before { sources: [main.clone()].into(), env_files: [env.clone()].into(), ..Before::default() };
+                Before { sources: [was(&main)].into(), env_files: [env.clone()].into(), ..Before::default() };
             match text {
                 Some(text) => fs::write(&main, text).unwrap(),
                 None => fs::remove_file(&main).unwrap(),
@@ -514,7 +545,7 @@ mod tests {
         let binary = folder.path().join("binary.env");
         fs::write(&binary, b"A=1\nB=\xff").unwrap();
         reader.before.env_files = [missing.clone(), binary.clone(), folder.path().to_owned()].into();
-        reader.before.sources = [missing.clone()].into();
+        reader.before.sources = [was(&missing)].into();
         let read = reader.read("a test".to_owned()).surroundings.env_files.clone();
         assert_eq!(read[&missing], Err("there is no such file".to_owned()));
         assert_eq!(read[&binary], Err("the byte 0xff is not valid UTF-8 in line 2".to_owned()));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{beside, private};
 use super::platform;
+use crate::domain::Fnv1a;
 use crate::engine::StateDir;
 
 /// A file of this size (bytes) gets no further line.
@@ -30,10 +31,17 @@ pub struct EventLine {
     pub text: String,
 }
 
+/// So many bytes are read at a time, and what is missing of the last line.
+const PIECE: u64 = 64 << 10;
+
+/// The beginning of a file by which it is told from others, in bytes.
+const OPENING: u64 = 512;
+
 /// How far somebody has read; survives the change to a new file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct EventPosition {
-    /// Which file, as the system numbers it; 0 before anything was read.
+    /// Which file, by the sum of the system's number for it, which the next file may be given as well, and of its
+    /// beginning; 0 before anything was read.
     file: u64,
     /// How many bytes of it.
     offset: u64,
@@ -51,6 +59,19 @@ impl EventPosition {
     }
 }
 
+/// Some of what happened, in its order.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventPage {
+    /// The lines; possibly none, also before the last page.
+    pub lines: Vec<EventLine>,
+    /// How far it has been read now.
+    pub position: EventPosition,
+    /// Whether there was no more at that time.
+    pub is_last: bool,
+    /// Whether what stood right behind the position is not kept any more, so that lines are missing before these.
+    pub has_gap: bool,
+}
+
 /// The lines of both files that are not older than `since`, in their order. No file is no line.
 pub fn read_events(dir: &StateDir, since: Option<jiff::Timestamp>) -> io::Result<Vec<EventLine>> {
     let (mut lines, _) = read_events_from(dir, EventPosition::default())?;
@@ -60,23 +81,45 @@ pub fn read_events(dir: &StateDir, since: Option<jiff::Timestamp>) -> io::Result
     Ok(lines)
 }
 
-/// The lines that follow `position` (the default: all), and the position behind them. To follow the events, call this
-/// again whenever the file may have grown. A line that is not finished comes the next time; one that can't be
-/// understood is passed over.
+/// All lines that follow `position` (the default: all), and the position behind them.
 pub fn read_events_from(dir: &StateDir, position: EventPosition) -> io::Result<(Vec<EventLine>, EventPosition)> {
-    let mut lines = Vec::new();
-    let mut position = position;
+    let (mut lines, mut position) = (Vec::new(), position);
+    loop {
+        let page = read_event_page(dir, position)?;
+        lines.extend(page.lines);
+        position = page.position;
+        if page.is_last {
+            return Ok((lines, position));
+        }
+    }
+}
+
+/// Some of the lines that follow `position` (the default: the first ones). To follow the events, call this again until it
+/// was the last page, and then whenever the file may have grown. A line that is not finished comes the next time; one
+/// that can't be understood is passed over.
+pub fn read_event_page(dir: &StateDir, position: EventPosition) -> io::Result<EventPage> {
     let current = open(&dir.events())?;
-    if current.as_ref().is_none_or(|(_, number)| *number != position.file) {
-        // Behind the change to a new file, or at the very beginning: the older file comes first.
-        if let Some(older) = open(&older(&dir.events()))? {
-            position = read_lines(older, position, &mut lines)?;
+    let older = open(&older(&dir.events()))?;
+    let is_within = |file: &Option<Opened>| file.as_ref().is_some_and(|file| file.has(position));
+    let has_gap = position != EventPosition::default() && !is_within(&current) && !is_within(&older);
+    let position = if has_gap { EventPosition::default() } else { position };
+    let mut page = EventPage { position, is_last: true, has_gap, ..EventPage::default() };
+    // Behind the change to a new file, or at the very beginning, the older file comes first.
+    let is_in_older = position == EventPosition::default() || is_within(&older) && !is_within(&current);
+    if let Some(older) = older.filter(|_| is_in_older) {
+        let is_at_end = older.read(&mut page)?;
+        page.is_last = is_at_end && current.is_none();
+        if !is_at_end || !page.lines.is_empty() {
+            // What the next file holds is read from its beginning.
+            let goes_on = is_at_end.then_some(current.as_ref()).flatten();
+            page.position = goes_on.map_or(page.position, |current| EventPosition { file: current.sum, offset: 0 });
+            return Ok(page);
         }
     }
     if let Some(current) = current {
-        position = read_lines(current, position, &mut lines)?;
+        page.is_last = current.read(&mut page)?;
     }
-    Ok((lines, position))
+    Ok(page)
 }
 
 /// Adds lines; begins a new file where the old one is full.
@@ -120,34 +163,57 @@ fn older(path: &Path) -> PathBuf {
     beside(path, ".1")
 }
 
-/// The file and the number by which it is known again.
-fn open(path: &Path) -> io::Result<Option<(File, u64)>> {
-    match File::open(path) {
-        Ok(file) => {
-            let number = platform::file_number(&file.metadata()?)?;
-            Ok(Some((file, number)))
-        }
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error),
-    }
+/// A file that has a line at least.
+struct Opened {
+    file: File,
+    length: u64,
+    sum: u64,
 }
 
-/// Reads whole lines, from `position` if that is in this file, and tells where the last one ends.
-fn read_lines(
-    (mut file, number): (File, u64),
-    position: EventPosition,
-    lines: &mut Vec<EventLine>,
-) -> io::Result<EventPosition> {
-    // A file that is shorter than what was read of it is another one that was given the same number.
-    let is_same = position.file == number && position.offset <= file.metadata()?.len();
-    let offset = if is_same { position.offset } else { 0 };
-    file.seek(SeekFrom::Start(offset))?;
-    let mut text = Vec::new();
-    file.take(MOST_BYTES * 2).read_to_end(&mut text)?;
-    let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
-    let parsed = text[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
-    lines.extend(parsed);
-    Ok(EventPosition { file: number, offset: offset + whole as u64 })
+/// The file, and what it is known again by. One without a whole line has nothing to be read.
+fn open(path: &Path) -> io::Result<Option<Opened>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let mut opening = Vec::new();
+    (&mut file).take(OPENING).read_to_end(&mut opening)?;
+    let first = opening.iter().position(|byte| *byte == b'\n');
+    if first.is_none() && (opening.len() as u64) < OPENING {
+        return Ok(None);
+    }
+    opening.truncate(first.unwrap_or(opening.len()));
+    let metadata = file.metadata()?;
+    let mut sum = Fnv1a::default();
+    sum.write(&platform::file_number(&metadata)?.to_le_bytes());
+    sum.write(&opening);
+    Ok(Some(Opened { file, length: metadata.len(), sum: sum.sum().max(1) }))
+}
+
+impl Opened {
+    /// A file that is shorter than what was read of it is another one with the same beginning.
+    fn has(&self, position: EventPosition) -> bool {
+        self.sum == position.file && position.offset <= self.length
+    }
+
+    /// Adds the whole lines of the next piece to `page`; true if there was no more.
+    fn read(mut self, page: &mut EventPage) -> io::Result<bool> {
+        let offset = if self.has(page.position) { page.position.offset } else { 0 };
+        self.file.seek(SeekFrom::Start(offset))?;
+        let mut text = Vec::new();
+        let mut whole = 0;
+        let mut is_at_end = false;
+        while whole == 0 && !is_at_end {
+            let read = (&mut self.file).take(PIECE).read_to_end(&mut text)?;
+            is_at_end = (read as u64) < PIECE;
+            whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |last| last + 1);
+        }
+        let parsed = text[..whole].split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok());
+        page.lines.extend(parsed);
+        page.position = EventPosition { file: self.sum, offset: offset + whole as u64 };
+        Ok(is_at_end)
+    }
 }
 
 #[cfg(test)]
@@ -250,6 +316,63 @@ mod tests {
         assert_eq!(read_events_from(&dir, position).unwrap().0, []);
         append(&dir, [EventLine { text: String::new(), ..line(3) }]).unwrap();
         assert_eq!(numbers(&read_events_from(&dir, position).unwrap().0), [3]);
+    }
+
+    #[test]
+    fn a_reader_that_comes_too_late_is_told_and_goes_on_with_what_is_left() {
+        let (_folder, dir) = place();
+        let add = |numbers: std::ops::Range<u64>| {
+            numbers.for_each(|number| append_bounded(&dir.events(), [line(number)], 1000).unwrap());
+        };
+        add(0..3);
+        let read = read_event_page(&dir, EventPosition::default()).unwrap();
+        assert_eq!((numbers(&read.lines), read.is_last, read.has_gap), (vec![0, 1, 2], true, false));
+        add(3..10);
+        let page = read_event_page(&dir, read.position).unwrap();
+        assert_eq!((page.lines[0].generation, page.has_gap), (3, false));
+        add(10..60);
+        let page = read_event_page(&dir, read.position).unwrap();
+        assert!(page.has_gap && page.lines[0].generation > 3, "{page:?}");
+        // From then on it is one like all others.
+        let (rest, end) = read_events_from(&dir, page.position).unwrap();
+        assert_eq!(rest.last(), Some(&line(59)));
+        add(60..61);
+        let page = read_event_page(&dir, end).unwrap();
+        assert_eq!((numbers(&page.lines), page.has_gap), (vec![60], false));
+    }
+
+    #[test]
+    fn a_file_that_was_given_the_number_of_an_earlier_one_is_not_taken_for_it() {
+        let (_folder, dir) = place();
+        append(&dir, [line(1)]).unwrap();
+        let (_, position) = read_events_from(&dir, EventPosition::default()).unwrap();
+        // The same file for the system, with another beginning, and longer than what was read.
+        File::create(dir.events()).unwrap();
+        (2..5).for_each(|number| append(&dir, [line(number)]).unwrap());
+        let page = read_event_page(&dir, position).unwrap();
+        assert_eq!((numbers(&page.lines), page.has_gap), (vec![2, 3, 4], true));
+    }
+
+    #[test]
+    fn much_is_read_in_pieces_and_a_long_line_in_one() {
+        let (_folder, dir) = place();
+        let long = EventLine { text: "x".repeat(3 * PIECE as usize), ..line(500) };
+        for number in 0..1000 {
+            append(&dir, [if number == 500 { long.clone() } else { line(number) }]).unwrap();
+        }
+        let (mut position, mut followed, mut pages) = (EventPosition::default(), Vec::new(), 0);
+        loop {
+            let page = read_event_page(&dir, position).unwrap();
+            let text = page.lines.iter().map(|line| line.text.len()).sum::<usize>();
+            assert!(text < 2 * PIECE as usize || page.lines.contains(&long));
+            followed.extend(numbers(&page.lines));
+            (position, pages) = (page.position, pages + 1);
+            if page.is_last {
+                break;
+            }
+        }
+        assert_eq!(followed, (0..1000).collect::<Vec<u64>>());
+        assert!(pages > 1, "{pages}");
     }
 
     #[test]

@@ -21,7 +21,7 @@ pub use agent_log::AgentLog;
 pub use error::StateError;
 pub use instance::Instance;
 pub use intent::peek as peek_intent;
-pub use journal::{EventLine, EventPosition, read_events, read_events_from};
+pub use journal::{EventLine, EventPage, EventPosition, read_event_page, read_events, read_events_from};
 pub use place::{Place, canonical_config, locate, open};
 pub use rendezvous::Rendezvous;
 pub use store::{DiskStore, Kept};

@@ -4,10 +4,12 @@
 //! numbers; when it changes, the shape of the menu is made to change as well, so that all old numbers expire.
 
 use std::io;
+use std::pin::pin;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::{Fuse, FusedFuture};
 use futures_util::{FutureExt, StreamExt};
 use ksni::menu::{CheckmarkItem, StandardItem, SubMenu};
 use ksni::{MenuItem, OfflineReason, TrayMethods};
@@ -102,6 +104,8 @@ async fn serve(link: &Link, board: &Board, snapshots: &mut watch::Receiver<Arc<S
     let mut earliest = Instant::now();
     // Whatever happened while the link was being made is shown first.
     let mut due = true;
+    // One at a time: on a bus that hangs, updates would pile up, and all of them show the same.
+    let mut update = pin!(Fuse::terminated());
     loop {
         tokio::select! {
             changed = snapshots.changed() => match changed {
@@ -109,16 +113,18 @@ async fn serve(link: &Link, board: &Board, snapshots: &mut watch::Receiver<Arc<S
                 Err(_) => return Ending::Engine,
             },
             () = link.bus.closed() => return Ending::Bus,
-            () = sleep_until(earliest), if due => {
+            done = &mut update, if !update.is_terminated() => {
+                let done: Option<()> = done;
+                if done.is_none() {
+                    return Ending::Bus;
+                }
+                earliest = Instant::now() + PACE;
+            }
+            () = sleep_until(earliest), if due && update.is_terminated() => {
                 due = false;
                 snapshots.mark_unchanged();
                 if board.renew() {
-                    earliest = Instant::now() + PACE;
-                    match timeout(PATIENCE, link.tray.0.update(|_| ())).await {
-                        Ok(Some(())) => {}
-                        Ok(None) => return Ending::Bus,
-                        Err(_) => tracing::debug!("the tray's host does not answer"),
-                    }
+                    update.set(link.tray.0.update(|_| ()).fuse());
                 }
             }
         }

@@ -3,11 +3,11 @@
 //! A thread of its own walks the folders, because that may be slow; it exists once somebody's files are watched, and
 //! sleeps until one of them changes. It reads no file and decides nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
@@ -15,6 +15,7 @@ use notify::event::{AccessKind, AccessMode, EventKind, ModifyKind};
 use notify::{RecursiveMode, Watcher};
 
 use crate::domain::{Event, FilePattern, ServiceId};
+use crate::engine::Mailbox;
 use crate::engine::ports::{Files, Inbox};
 
 /// How many folders are watched at the most: the system's own limit is for everybody.
@@ -26,6 +27,16 @@ const GRAIN: Duration = Duration::from_millis(10);
 /// So long nothing is told between two bursts of changes.
 const QUIET: Duration = Duration::from_secs(1);
 
+/// So much time lies between two times that something is told: a service that writes to a watched file without end must
+/// not fill the engine's inbox faster than that is emptied.
+const PACE: Duration = Duration::from_millis(20);
+
+/// So many files of one service are told of at a time: who restarts for one of them restarts for all.
+const FILES: usize = 64;
+
+/// So many changes are kept for a worker that is walking; of more it finds out by looking.
+const CHANGES: usize = 8192;
+
 /// Folders that no pattern means unless it names them: their files are made by tools, and many.
 const MADE_BY_TOOLS: [&str; 2] = ["node_modules", "__pycache__"];
 
@@ -35,7 +46,17 @@ const CACHE: &str = "CACHEDIR.TAG";
 /// Watches the files of all services.
 pub struct FileWatch {
     inbox: Inbox,
-    worker: Option<Sender<Message>>,
+    worker: Option<Arc<Mailbox<Post>>>,
+}
+
+/// What has come since the worker last looked.
+#[derive(Default)]
+struct Post {
+    messages: VecDeque<Message>,
+    /// More has changed than is kept.
+    overflows: bool,
+    /// Nobody gives orders any more.
+    is_last: bool,
 }
 
 enum Message {
@@ -44,20 +65,37 @@ enum Message {
     Told(notify::Result<notify::Event>),
 }
 
+impl Post {
+    fn follow(&mut self, id: &ServiceId, patterns: &[FilePattern]) {
+        // An order that has not been looked at yet is out of date.
+        self.messages.retain(|message| !matches!(message, Message::Follow(earlier, ..) if earlier == id));
+        self.messages.push_back(Message::Follow(id.clone(), patterns.to_vec(), SystemTime::now()));
+    }
+
+    fn told(&mut self, told: notify::Result<notify::Event>) {
+        let repeats = match (self.messages.back(), &told) {
+            (Some(Message::Told(Ok(last))), Ok(told)) => last == told,
+            (Some(Message::Told(_) | Message::Follow(..)) | None, _) => false,
+        };
+        if self.messages.len() >= CHANGES {
+            self.overflows = true;
+        } else if !repeats {
+            self.messages.push_back(Message::Told(told));
+        }
+    }
+}
+
 impl FileWatch {
     /// Watches nothing yet, and tells `inbox`.
     pub fn new(inbox: Inbox) -> Self {
         Self { inbox, worker: None }
     }
 
-    fn start(&self) -> Option<Sender<Message>> {
-        let (sender, messages) = channel();
-        let told = sender.clone();
-        let watcher = notify::recommended_watcher(move |event| {
-            // Without a worker nobody wants to know.
-            let _ = told.send(Message::Told(event));
-        });
-        let inbox = self.inbox.clone();
+    fn start(&self) -> Option<Arc<Mailbox<Post>>> {
+        let mailbox = Arc::<Mailbox<Post>>::default();
+        let told = Arc::clone(&mailbox);
+        let watcher = notify::recommended_watcher(move |event| told.leave(|post| post.told(event)));
+        let (inbox, posted) = (self.inbox.clone(), Arc::clone(&mailbox));
         let started = watcher.map_err(|error| error.to_string()).and_then(|watcher| {
             let worker = Worker {
                 inbox,
@@ -67,12 +105,14 @@ impl FileWatch {
                 quiet_since: SystemTime::now(),
                 has_missed: false,
                 warned: false,
+                touched: BTreeMap::new(),
+                last_told: None,
             };
             let thread = std::thread::Builder::new().name("files".to_owned());
-            thread.spawn(move || worker.work(&messages)).map_err(|error| error.to_string())
+            thread.spawn(move || worker.work(&posted)).map_err(|error| error.to_string())
         });
         match started {
-            Ok(_) => Some(sender),
+            Ok(_) => Some(mailbox),
             Err(error) => {
                 tracing::warn!("failed to watch the files of services, whose changes restart nothing: {error}");
                 None
@@ -87,8 +127,15 @@ impl Files for FileWatch {
             self.worker = self.start();
         }
         if let Some(worker) = &self.worker {
-            // The worker lives as long as its watcher, which holds the other sender.
-            let _ = worker.send(Message::Follow(id.clone(), patterns.to_vec(), SystemTime::now()));
+            worker.leave(|post| post.follow(id, patterns));
+        }
+    }
+}
+
+impl Drop for FileWatch {
+    fn drop(&mut self) {
+        if let Some(worker) = &self.worker {
+            worker.leave(|post| post.is_last = true);
         }
     }
 }
@@ -137,29 +184,55 @@ struct Worker {
     /// Something may have changed that nobody has told.
     has_missed: bool,
     warned: bool,
+    /// What is to be told when it is time for it.
+    touched: BTreeMap<ServiceId, Vec<String>>,
+    last_told: Option<Instant>,
 }
 
 impl Worker {
-    fn work(mut self, messages: &Receiver<Message>) {
+    fn work(mut self, mailbox: &Mailbox<Post>) {
         loop {
             let (waiting, since) = (Instant::now(), SystemTime::now());
-            let Ok(first) = messages.recv() else { return };
-            if waiting.elapsed() >= QUIET {
-                self.quiet_since = since;
+            let patience = (!self.touched.is_empty()).then(|| self.until_told());
+            if let Some(Post { messages, overflows, is_last }) = mailbox.take(patience) {
+                if waiting.elapsed() >= QUIET {
+                    self.quiet_since = since;
+                }
+                let mut is_stale = overflows;
+                self.has_missed |= overflows;
+                // Whatever has come meanwhile is one walk.
+                for message in messages {
+                    is_stale |= self.take(message);
+                }
+                if is_stale {
+                    self.walk(None);
+                }
+                if std::mem::take(&mut self.has_missed) {
+                    self.note_missed();
+                }
+                if is_last || self.inbox.is_closed() {
+                    return;
+                }
             }
-            let mut is_stale = false;
-            // Whatever has come meanwhile is one walk.
-            for message in std::iter::once(first).chain(messages.try_iter()) {
-                is_stale |= self.take(message);
+            if self.until_told().is_zero() {
+                self.tell();
             }
-            if is_stale {
-                self.walk(None);
-            }
-            if std::mem::take(&mut self.has_missed) {
-                self.tell_missed();
-            }
-            if self.inbox.is_closed() {
-                return;
+        }
+    }
+
+    /// How long it is until something may be told again.
+    fn until_told(&self) -> Duration {
+        self.last_told.map_or(Duration::ZERO, |last| PACE.saturating_sub(last.elapsed()))
+    }
+
+    fn tell(&mut self) {
+        if !self.touched.is_empty() {
+            self.last_told = Some(Instant::now());
+        }
+        for (id, files) in std::mem::take(&mut self.touched) {
+            for file in files {
+                // Without an engine nobody wants to know.
+                let _ = self.inbox.send(Event::FilesTouched { id: id.clone(), file });
             }
         }
     }
@@ -208,15 +281,9 @@ impl Worker {
         is_shape && (event.paths.is_empty() || event.paths.iter().any(is_folder))
     }
 
-    fn touch(&self, path: &Path) {
-        let concerned = self.services.iter().filter(|(_, watched)| watched.means(path));
-        concerned.for_each(|(id, _)| self.tell(id, path));
-    }
-
-    fn tell(&self, id: &ServiceId, path: &Path) {
-        let file = path.to_string_lossy().into_owned();
-        // Without an engine nobody wants to know.
-        let _ = self.inbox.send(Event::FilesTouched { id: id.clone(), file });
+    fn touch(&mut self, path: &Path) {
+        let concerned = self.services.iter().filter(|(_, watched)| watched.means(path)).map(|(id, _)| id);
+        concerned.for_each(|id| note(&mut self.touched, id, path));
     }
 
     /// Watches the folders that matter now, and tells of the files in those that are new. Of the `first` time for a
@@ -268,23 +335,23 @@ impl Worker {
                 let changed = || fs::metadata(&path).and_then(|file| file.modified());
                 let is_new = since.is_none_or(|since| changed().is_ok_and(|changed| changed >= since));
                 if self.services.get(&id).is_some_and(|watched| watched.means(&path)) && is_new {
-                    self.tell(&id, &path);
+                    note(&mut self.touched, &id, &path);
                 }
             }
         }
         self.folders.len() > before
     }
 
-    /// Tells of all files that have changed since it was quiet: more came at once than the system keeps in mind. What was
+    /// Notes all files that have changed since it was quiet: more came at once than the system keeps in mind. What was
     /// removed meanwhile, or moved in with an older time, is not noticed.
-    fn tell_missed(&self) {
+    fn note_missed(&mut self) {
         let since = self.quiet_since - GRAIN;
         for (id, watched) in &self.services {
             let entries = watched.folders.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten();
             for path in entries.map(|entry| entry.path()).filter(|path| watched.means(path)) {
                 let changed = fs::metadata(&path).and_then(|file| file.modified());
                 if changed.is_ok_and(|changed| changed >= since) {
-                    self.tell(id, &path);
+                    note(&mut self.touched, id, &path);
                 }
             }
         }
@@ -298,6 +365,15 @@ impl Worker {
                 watched.folders.retain(|known| !known.starts_with(folder));
             }
         }
+    }
+}
+
+/// Notes that the file at `path` of `id` is to be told of.
+fn note(touched: &mut BTreeMap<ServiceId, Vec<String>>, id: &ServiceId, path: &Path) {
+    let file = path.to_string_lossy();
+    let files = touched.entry(id.clone()).or_default();
+    if files.len() < FILES && !files.iter().any(|noted| *noted == file) {
+        files.push(file.into_owned());
     }
 }
 
@@ -319,5 +395,59 @@ fn descend(place: &Path, watched: &Watched, wanted: &mut BTreeSet<PathBuf>) {
         let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         open.extend(folders.map(|entry| entry.path()).filter(|folder| watched.enters(folder)));
         wanted.insert(folder);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::DataChange;
+    use tokio::sync::mpsc;
+
+    use super::*;
+
+    fn change(path: &str) -> notify::Result<notify::Event> {
+        Ok(notify::Event::new(EventKind::Modify(ModifyKind::Data(DataChange::Any))).add_path(path.into()))
+    }
+
+    #[test]
+    fn what_waits_for_a_worker_that_walks_is_bounded_and_orders_are_never_lost() {
+        let mut post = Post::default();
+        let (web, db) = (ServiceId::new("web").unwrap(), ServiceId::new("db").unwrap());
+        post.follow(&web, &[]);
+        (0..1000).for_each(|_| post.told(change("/same")));
+        assert_eq!(post.messages.len(), 2);
+        (0..3 * CHANGES).for_each(|at| post.told(change(&format!("/{at}"))));
+        assert!(post.messages.len() <= CHANGES && post.overflows);
+        for _ in 0..1000 {
+            post.follow(&web, &[]);
+            post.follow(&db, &[]);
+        }
+        assert!(post.messages.len() <= CHANGES + 2);
+        let ordered = post.messages.iter().filter(|message| matches!(message, Message::Follow(..))).count();
+        assert_eq!(ordered, 2);
+    }
+
+    #[test]
+    fn a_file_that_is_written_without_end_is_told_of_at_a_pace_and_to_the_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, mut facts) = mpsc::unbounded_channel();
+        let mut files = FileWatch::new(inbox);
+        let web = ServiceId::new("web").unwrap();
+        let pattern = FilePattern { place: folder.path().to_owned(), glob: format!("{}/*", folder.path().display()) };
+        files.watch(&web, &[pattern]);
+        let begun = Instant::now();
+        // An engine that is busy all the time: nobody takes anything.
+        while begun.elapsed() < Duration::from_millis(300) {
+            fs::write(folder.path().join("a"), "x").unwrap();
+            fs::write(folder.path().join("b"), "x").unwrap();
+        }
+        let mut told = Vec::new();
+        fs::write(folder.path().join("last"), "x").unwrap();
+        while !told.iter().any(|file: &String| file.ends_with("/last")) {
+            let Some(Event::FilesTouched { file, .. }) = facts.blocking_recv() else { panic!("it ends") };
+            told.push(file);
+        }
+        let most = 3 * (begun.elapsed().as_millis() / PACE.as_millis() + 2);
+        assert!(told.len() as u128 <= most && told.len() > 2, "{} in {:?}", told.len(), begun.elapsed());
     }
 }

@@ -1,13 +1,14 @@
 //! Our own files in the formats of real projects: a bookshop of many shapes.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use pilotlight::domain::catalog::{Resolution, Role, SourceFile, includes_of, root_of, services_of};
 use pilotlight::domain::{Check, Condition, Kind, RestartWhen, Severity};
 
 use super::sources::{ROOT, drop_in, environment, errors, main_file, problems, resolved, service, source, spawn};
 
-pub fn bookshop() -> Vec<SourceFile> {
+pub fn bookshop() -> Vec<Arc<SourceFile>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/project");
     let files = [
         (Role::Main, "services.json"),
@@ -30,7 +31,7 @@ fn every_shape_of_a_source_gives_its_services_in_order() {
     let resolution = resolved(&bookshop());
     assert_eq!(errors(&resolution), [""; 0]);
     assert_eq!(problems(&resolution, Severity::Warning), [""; 0]);
-    let ids: Vec<_> = resolution.catalog.services.keys().map(|id| id.as_str()).collect();
+    let ids: Vec<_> = resolution.catalog.services.ids().map(|id| id.as_str()).collect();
     assert_eq!(
         ids,
         ["catalogue-api", "shop", "stores", "mailer", "_shared", "orders-api", "reindex", "ticker", "tunnel", "story"]
@@ -148,7 +149,7 @@ fn the_root_is_what_is_said_most_strongly() {
     assert_eq!(root_of(&files, folder, Some(Path::new("/else"))).unwrap(), Path::new("/else"));
     assert_eq!(root_of(&files[1..], folder, None).unwrap(), folder);
     let mut broken = files;
-    broken[0].content = pilotlight::domain::catalog::Content::Empty;
+    Arc::make_mut(&mut broken[0]).content = pilotlight::domain::catalog::Content::Empty;
     assert_eq!(root_of(&broken, folder, None), None, "what was the root goes on to be it");
 }
 

@@ -1,13 +1,14 @@
 //! Who gives which variable, who wins, and what names expand to.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use pilotlight::domain::catalog::{InUse, Resolution, SourceFile, Surroundings, env_files_of, resolve};
 use pilotlight::domain::{Check, Severity};
 
 use super::sources::{ROOT, drop_in, environment, errors, main_file, problems, resolved, service, spawn, surroundings};
 
-fn one(keys: &str) -> SourceFile {
+fn one(keys: &str) -> Arc<SourceFile> {
     main_file(&format!(r#"{{"id": "a", "command": ["a"], {keys}}}"#))
 }
 
@@ -175,7 +176,7 @@ fn a_loop_is_an_error_of_the_services_in_it_and_of_no_other() {
             "services.json:3:106: this refers to itself: base_url of b → u of c → base_url of b",
         ]
     );
-    let ids: Vec<_> = resolution.catalog.services.keys().map(|id| id.as_str()).collect();
+    let ids: Vec<_> = resolution.catalog.services.ids().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["a", "d"]);
     assert_eq!(warnings(&resolution).len(), 2, "what refers to the loop has lost its name");
 }

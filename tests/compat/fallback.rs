@@ -1,17 +1,19 @@
 //! What is wrong keeps its last good definition; what needs what it can't have is told.
 
+use std::sync::Arc;
+
 use pilotlight::domain::catalog::{InUse, Resolution, SourceFile, resolve};
 use pilotlight::domain::{Kind, Problem, Severity};
 use proptest::prelude::*;
 
 use super::sources::{drop_in, environment, errors, main_file, problems, resolved, service, spawn, surroundings};
 
-fn then(before: &Resolution, files: &[SourceFile]) -> Resolution {
+fn then(before: &Resolution, files: &[Arc<SourceFile>]) -> Resolution {
     resolve(files, &surroundings(), &before.in_use)
 }
 
 fn ids(resolution: &Resolution) -> Vec<&str> {
-    resolution.catalog.services.keys().map(|id| id.as_str()).collect()
+    resolution.catalog.services.ids().map(|id| id.as_str()).collect()
 }
 
 fn needs<'r>(resolution: &'r Resolution, id: &str) -> Vec<&'r str> {
@@ -276,14 +278,15 @@ proptest! {
             vec![drop_in("x.json", &first.to_string()), drop_in("y.json", &second.to_string())],
         ] {
             let now = then(&before, &files);
-            for (id, service) in &now.catalog.services {
+            for service in now.catalog.services.iter() {
+                let id = &service.id;
                 prop_assert_eq!(id, &service.id);
                 // A last good definition may wait for what is gone; then its service is told to be wrong.
                 let is_wrong = |problem: &Problem| {
                     problem.service.as_ref() == Some(id) && problem.severity == Severity::Error
                 };
                 for need in &service.depends_on {
-                    let is_there = now.catalog.services.contains_key(&need.id);
+                    let is_there = now.catalog.services.contains(&need.id);
                     prop_assert!(is_there || now.problems.iter().any(is_wrong), "{} lacks {}", id, need.id);
                 }
                 if let Kind::Process(spawn) = &service.kind {

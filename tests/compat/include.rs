@@ -66,7 +66,7 @@ fn names(reading: &Reading) -> Vec<&str> {
 }
 
 fn ids(resolution: &Resolution) -> Vec<&str> {
-    resolution.catalog.services.keys().map(|id| id.as_str()).collect()
+    resolution.catalog.services.ids().map(|id| id.as_str()).collect()
 }
 
 /// "severity file:line:column: message" of each problem.
@@ -191,7 +191,7 @@ fn an_included_file_is_judged_like_every_source() {
         fs::set_permissions(project.folder.join(name), fs::Permissions::from_mode(mode)).unwrap();
     }
     let (reading, resolution) = project.read();
-    let refused = |file: &&pilotlight::domain::catalog::SourceFile| {
+    let refused = |file: &&std::sync::Arc<pilotlight::domain::catalog::SourceFile>| {
         matches!(file.content, pilotlight::domain::catalog::Content::Refused(_))
     };
     assert_eq!(reading.files.iter().find(refused).map(|file| &*file.name), Some("x/open.json"));
@@ -238,7 +238,7 @@ fn a_profile_is_the_last_source_and_may_include_others() {
     let (reading, resolution) = project.read();
     assert_eq!(names(&reading), ["services.json", "services.d/z.json", "more/b.json", "profiles/demo.json"]);
     assert_eq!((ids(&resolution), told(&resolution)), (vec!["a", "b"], Vec::new()));
-    let display = &resolution.catalog.services["a"].display;
+    let display = &resolution.catalog.services.get("a").unwrap().display;
     assert_eq!((display.description.as_deref(), &*display.tags), (Some("profile"), &["drop-in".to_owned()][..]));
     project.profile = Some("absent");
     let (_, resolution) = project.read();

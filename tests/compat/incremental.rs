@@ -16,6 +16,8 @@ use super::sources::{ROOT, drop_in, source, surroundings};
 enum Edit {
     /// A source says something else, or the same anew.
     Write(usize, Value),
+    /// The first service of a source that has one gets this as well.
+    Amend(usize, Value),
     /// A source is gone.
     Remove(usize),
     /// What surrounds them says this.
@@ -44,6 +46,30 @@ fn part() -> impl Strategy<Value = Value> {
         Just(json!({"command": 5})),
         Just(json!({"stop": {"signal": "NONE"}})),
     ]
+}
+
+/// Parts that others notice hardly ever, but for some that they do.
+fn private() -> impl Strategy<Value = Value> {
+    let id = || 0..5_u8;
+    prop_oneof![
+        4 => (id(), 0..9_u8).prop_map(|(id, value)| json!({"env": {"UP": format!("$S{id}_URL"), "V": value.to_string()}})),
+        4 => id().prop_map(|value| json!({"command": ["run", format!("--{value}"), "$NAME", "{port}"]})),
+        2 => id().prop_map(|id| json!({"health": {"http": format!("http://x:$S{id}_PORT/")}})),
+        2 => id().prop_map(|level| json!({"values": {"level": level}})),
+        1 => part(),
+    ]
+}
+
+/// `contents` with more for its first service.
+fn amended(contents: &Value, part: Value) -> Value {
+    let mut contents = contents.clone();
+    let services = contents["services"].as_object_mut();
+    if let (Some(Value::Object(service)), Value::Object(part)) =
+        (services.and_then(|services| services.values_mut().next()), part)
+    {
+        service.extend(part);
+    }
+    contents
 }
 
 fn definition() -> impl Strategy<Value = Value> {
@@ -82,13 +108,14 @@ fn contents() -> impl Strategy<Value = Value> {
 fn edit() -> impl Strategy<Value = Edit> {
     prop_oneof![
         8 => (0..4_usize, contents()).prop_map(|(file, contents)| Edit::Write(file, contents)),
+        8 => (0..4_usize, private()).prop_map(|(file, part)| Edit::Amend(file, part)),
         2 => (0..4_usize).prop_map(Edit::Remove),
         1 => (proptest::option::of(Just("me")), proptest::option::of(0..2_u8))
             .prop_map(|(name, file)| Edit::Surround(name, file)),
     ]
 }
 
-fn file(index: usize, contents: &Value) -> SourceFile {
+fn file(index: usize, contents: &Value) -> Arc<SourceFile> {
     match index {
         0 => source(Role::Main, "services.json", &contents.to_string()),
         index => drop_in(&format!("{index}.json"), &contents.to_string()),
@@ -120,13 +147,20 @@ proptest! {
     ) {
         let mut resolver = Resolver::default();
         let (mut files, mut surroundings, mut in_use) = (BTreeMap::new(), surroundings(), InUse::default());
+        let mut said = BTreeMap::new();
         for edit in edits {
             match edit {
-                Edit::Write(index, contents) => drop(files.insert(index, file(index, &contents))),
-                Edit::Remove(index) => drop(files.remove(&index)),
+                Edit::Write(index, contents) => drop(said.insert(index, contents)),
+                Edit::Amend(index, part) => drop(said.entry(index).and_modify(|it| *it = amended(it, part))),
+                Edit::Remove(index) => drop(said.remove(&index)),
                 Edit::Surround(name, env_file) => surroundings = surrounded_by(name, env_file),
             }
-            let sources: Vec<_> = files.values().cloned().collect();
+            // What has not changed is one and the same.
+            files.retain(|index, (contents, _)| said.get(index) == Some(contents));
+            for (index, contents) in &said {
+                files.entry(*index).or_insert_with(|| (contents.clone(), file(*index, contents)));
+            }
+            let sources: Vec<_> = files.values().map(|(_, file)| Arc::clone(file)).collect();
             let fresh = resolve(&sources, &surroundings, &in_use);
             let resolution = resolver.resolve(&sources, &surroundings, &in_use);
             prop_assert_eq!(told(&resolution), told(&fresh));
@@ -137,7 +171,7 @@ proptest! {
 }
 
 fn services(resolution: &Resolution) -> BTreeMap<&str, &Arc<Service>> {
-    resolution.catalog.services.iter().map(|(id, service)| (id.as_str(), service)).collect()
+    resolution.catalog.services.iter().map(|service| (service.id.as_str(), service)).collect()
 }
 
 #[test]
@@ -156,7 +190,7 @@ fn only_what_a_change_concerns_is_resolved_again() {
         definition("wrong", json!({"command": 5})),
     ];
     let mut resolver = Resolver::default();
-    let mut resolve = |files: &[SourceFile], in_use: &InUse| resolver.resolve(files, &surroundings(), in_use);
+    let mut resolve = |files: &[Arc<SourceFile>], in_use: &InUse| resolver.resolve(files, &surroundings(), in_use);
     let first = resolve(&files, &InUse::default());
     let renewed = |before: &Resolution, after: &Resolution| -> BTreeSet<String> {
         let (before, after) = (services(before), services(after));
@@ -177,4 +211,61 @@ fn only_what_a_change_concerns_is_resolved_again() {
     let all = resolve(&files, &one.in_use);
     assert_eq!(renewed(&one, &all), ["base", "other", "user"].map(str::to_owned).into());
     assert_eq!(super::sources::environment(&all, "user")["UP"], "http://localhost:4/api");
+}
+
+#[test]
+fn what_nobody_else_notices_is_put_together_without_looking_at_the_others() {
+    let definition = |id: &str, more: Value| {
+        let mut definition = json!({"id": id, "command": [id]});
+        if let (Value::Object(definition), Value::Object(more)) = (&mut definition, more) {
+            definition.extend(more);
+        }
+        drop_in(&format!("{id}.json"), &definition.to_string())
+    };
+    let mut files = vec![
+        definition("base", json!({"base_url_env": "BASE", "default_port": 1})),
+        definition("user", json!({"env": {"UP": "$BASE/api"}, "depends_on": ["base"]})),
+    ];
+    let mut resolver = Resolver::default();
+    let mut in_use = InUse::default();
+    let mut is_touched_up = |files: &[Arc<SourceFile>]| {
+        let before = resolver.touch_ups();
+        let resolution = resolver.resolve(files, &surroundings(), &in_use);
+        assert_eq!(told(&resolution), told(&resolve(files, &surroundings(), &in_use)));
+        in_use = resolution.in_use;
+        resolver.touch_ups() > before
+    };
+    assert!(!is_touched_up(&files), "there was none before");
+    assert!(is_touched_up(&files));
+    let user = |more: Value| {
+        let mut whole = json!({"env": {"UP": "$BASE/api"}, "depends_on": ["base"]});
+        if let (Value::Object(whole), Value::Object(more)) = (&mut whole, more) {
+            whole.extend(more);
+        }
+        definition("user", whole)
+    };
+    for (more, is_its_own_business) in [
+        (json!({"env": {"UP": "$BASE/v2", "OWN": "1"}}), true),
+        (json!({"command": ["user", "--verbose"], "health": {"http": "$BASE/health"}}), true),
+        (json!({"restart": "never", "auto_start": true}), true),
+        (json!({"default_port": 2, "port_env": "USER_PORT"}), false),
+        (json!({"default_port": 2, "port_env": "USER_PORT", "command": ["x"]}), true),
+        (json!({"default_port": 2, "port_env": "BASE"}), false),
+        (json!({}), false),
+        (json!({"depends_on": []}), false),
+        (json!({"depends_on": [], "group": "Things"}), false),
+        (json!({"depends_on": [], "group": "Things", "command": ["x"]}), true),
+        (json!({"env_file": "x.env"}), false),
+        (json!({"commnd": "a slip"}), false),
+        (json!({"command": 5}), false),
+        (json!({}), false),
+        (json!({"env": {}}), true),
+    ] {
+        files[1] = user(more.clone());
+        assert_eq!(is_touched_up(&files), is_its_own_business, "{more}");
+    }
+    files.push(definition("more", json!({})));
+    assert!(!is_touched_up(&files));
+    files.remove(0);
+    assert!(!is_touched_up(&files));
 }

@@ -222,7 +222,7 @@ fn all_mistakes_are_told_at_once_each_with_its_line() {
     let resolution = resolved(&[main_file(text)]);
     let lines: Vec<_> = resolution.problems.iter().map(|problem| problem.excerpt.as_deref().unwrap()).collect();
     assert_eq!(lines, ["  {\"id\": \"a\", \"command\": [\"a\"], \"name\": 1,", "   \"tags\": 2},"]);
-    let ids: Vec<_> = resolution.catalog.services.keys().map(|id| id.as_str()).collect();
+    let ids: Vec<_> = resolution.catalog.services.ids().map(|id| id.as_str()).collect();
     assert_eq!(ids, ["b"]);
     assert!(resolution.problems.iter().all(|problem| problem.service.as_ref().unwrap().as_str() == "a"));
 }

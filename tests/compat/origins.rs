@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::bookshop::bookshop;
 use super::sources::{ROOT, drop_in, errors, main_file, surroundings};
 
-fn basis(files: &[SourceFile], surroundings: &Surroundings) -> (Resolution, Basis) {
+fn basis(files: &[Arc<SourceFile>], surroundings: &Surroundings) -> (Resolution, Basis) {
     let resolution = resolve(files, surroundings, &InUse::default());
     let basis = Basis {
-        files: files.to_vec(),
+        files: files.into(),
         surroundings: Arc::new(surroundings.clone()),
         in_use: Arc::new(resolution.in_use.clone()),
     };
@@ -36,7 +36,8 @@ fn table(explained: &Explained) -> BTreeMap<&str, (&Value, &str)> {
 
 /// What is shown of every service is what is used of it.
 fn hold_to_what_is_used(resolution: &Resolution, basis: &Basis) {
-    for (id, service) in &resolution.catalog.services {
+    for service in resolution.catalog.services.iter() {
+        let id = &service.id;
         let explained = explained(basis, id.as_str());
         let table = table(&explained);
         let is = |key: &str, value: Value| assert_eq!(table[key].0, &value, "{key} of {id}");
@@ -184,8 +185,11 @@ fn of_a_last_good_definition_its_source_is_named_and_of_nothing_nothing() {
     let (resolution, _) = basis(&[good], &surroundings());
     let broken = [main_file(r#"[{"id": "a", "command": 7}, {"id": "b", "command": 7}]"#)];
     let now = resolve(&broken, &surroundings(), &resolution.in_use);
-    let basis =
-        Basis { files: broken.to_vec(), surroundings: Arc::new(surroundings()), in_use: Arc::new(now.in_use.clone()) };
+    let basis = Basis {
+        files: broken.as_slice().into(),
+        surroundings: Arc::new(surroundings()),
+        in_use: Arc::new(now.in_use.clone()),
+    };
     hold_to_what_is_used(&now, &basis);
     let a = explained(&basis, "a");
     assert_eq!(table(&a)["env.A"], (&json!("1"), "services.json:1"));

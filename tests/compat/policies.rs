@@ -13,7 +13,7 @@ use crate::sources::{main_file, problems, resolved};
 fn service(keys: &str) -> Service {
     let resolution = resolved(&[main_file(&format!(r#"{{"id": "a", "command": ["a"], {keys}}}"#))]);
     assert_eq!(resolution.problems, [], "{keys}");
-    Service::clone(&resolution.catalog.services[0])
+    Service::clone(resolution.catalog.services.at(0).unwrap())
 }
 
 /// What is told of these keys, which stand in the second line.

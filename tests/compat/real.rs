@@ -1,6 +1,7 @@
 //! The real files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use pilotlight::domain::catalog::{InUse, Role, SourceFile, resolve};
 use pilotlight::domain::{Check, Kind, Severity};
@@ -36,12 +37,12 @@ fn text(path: PathBuf) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-fn newest(fixtures: &Path) -> SourceFile {
+fn newest(fixtures: &Path) -> Arc<SourceFile> {
     source(Role::Main, "launcher/services.json", &text(fixtures.join("services/services.20260109.945c02698.json")))
 }
 
 /// All newest manifests as drop-ins and all newest packages as includes, as one project.
-fn project(fixtures: &Path) -> Vec<SourceFile> {
+fn project(fixtures: &Path) -> Vec<Arc<SourceFile>> {
     let newest = |(name, _): &(String, String)| !name.contains(".2026");
     let manifests = texts(&fixtures.join("manifests")).into_iter().filter(newest);
     let mut files: Vec<_> =
@@ -74,7 +75,7 @@ fn every_real_services_file_loads_without_an_error_and_gives_its_services() {
             problems(&resolution, Severity::Warning).iter().filter(|it| !it.contains("nothing is known by")).count(),
             0
         );
-        let ids: Vec<_> = resolution.catalog.services.keys().map(|id| id.as_str()).collect();
+        let ids: Vec<_> = resolution.catalog.services.ids().map(|id| id.as_str()).collect();
         for id in ["main-api", "db", "worker"] {
             assert!(ids.contains(&id), "{name}: {ids:?}");
         }
@@ -113,7 +114,7 @@ fn all_newest_manifests_and_packages_make_one_project() {
     let resolution = resolved(&project(&fixtures));
     assert_eq!(errors(&resolution), [""; 0]);
     assert_eq!(problems(&resolution, Severity::Warning), [""; 0]);
-    assert!(resolution.catalog.services.len() >= 16, "{:?}", resolution.catalog.services.keys());
+    assert!(resolution.catalog.services.len() >= 16, "{:?}", resolution.catalog.services.ids().collect::<Vec<_>>());
     assert_eq!(service(&resolution, "_platform").kind, Kind::Settings);
     assert_eq!(service(&resolution, "db").kind, Kind::Detached);
     assert!(!service(&resolution, "devtools").enabled);

@@ -12,19 +12,20 @@ use pilotlight::sources::parse;
 pub const ROOT: &str = "/srv/project";
 
 /// A source at `path` below the main file's folder.
-pub fn source(role: Role, path: &str, text: &str) -> SourceFile {
+pub fn source(role: Role, path: &str, text: &str) -> Arc<SourceFile> {
     let name: Arc<str> = path.into();
     let node = parse(&name, text).unwrap_or_else(|problem| panic!("{path}: {problem:?}"));
-    SourceFile { name, path: Path::new(ROOT).join(path), role, content: Content::Parsed(Arc::new(node), text.into()) }
+    let content = Content::Parsed(Arc::new(node), text.into());
+    Arc::new(SourceFile { name, path: Path::new(ROOT).join(path), role, content })
 }
 
 /// The main file.
-pub fn main_file(text: &str) -> SourceFile {
+pub fn main_file(text: &str) -> Arc<SourceFile> {
     source(Role::Main, "services.json", text)
 }
 
 /// A drop-in.
-pub fn drop_in(name: &str, text: &str) -> SourceFile {
+pub fn drop_in(name: &str, text: &str) -> Arc<SourceFile> {
     source(Role::DropIn, &format!("services.d/{name}"), text)
 }
 
@@ -34,7 +35,7 @@ pub fn surroundings() -> Surroundings {
 }
 
 /// Resolves with nothing in use.
-pub fn resolved(files: &[SourceFile]) -> Resolution {
+pub fn resolved(files: &[Arc<SourceFile>]) -> Resolution {
     resolve(files, &surroundings(), &InUse::default())
 }
 

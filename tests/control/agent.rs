@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use pilotlight::api::{Backstage, Journal, Listener, Meter, router, serve};
+use pilotlight::api::{Backstage, Journal, Listener, Meter, Page, router, serve};
 use pilotlight::cli::{self, Control, Exit, Invocation, client_on};
 use pilotlight::domain::{Accepted, Answer, Command, Place, Problem, ServiceView, Snapshot};
 use pilotlight::engine::{Clock, Handle, Request};
@@ -205,9 +205,10 @@ impl Past {
 }
 
 impl Journal for Past {
-    fn read(&self, cursor: u128) -> io::Result<(Vec<Event>, u128)> {
+    fn read(&self, cursor: u128) -> io::Result<Page> {
         let events = self.events.lock().unwrap();
-        Ok((events[usize::try_from(cursor).unwrap()..].to_vec(), events.len() as u128))
+        let new = events[usize::try_from(cursor).unwrap()..].to_vec();
+        Ok(Page { events: new, cursor: events.len() as u128, is_last: true, has_gap: false })
     }
 
     fn grown(&self) -> watch::Receiver<u64> {

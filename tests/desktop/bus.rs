@@ -110,6 +110,13 @@ impl Bus {
         &self.address
     }
 
+    /// Lets the bus hang, connected to all as it is, or go on.
+    pub fn hang(&self, hangs: bool) {
+        let signal = if hangs { "-STOP" } else { "-CONT" };
+        let status = Command::new("kill").arg(signal).arg(self.process.id().to_string()).status();
+        assert!(status.expect("there is a program `kill`").success());
+    }
+
     /// A connection to it, whose calls fail where nobody answers.
     pub async fn connect(&self) -> zbus::Connection {
         let builder = zbus::connection::Builder::address(self.address()).unwrap();

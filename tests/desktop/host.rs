@@ -1,6 +1,8 @@
 //! A panel without pixels: the watcher that tray items register with, and a reader and clicker of such an item.
 
 use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pilotlight::domain::Light;
 use tokio::sync::watch;
@@ -23,6 +25,7 @@ const MENU: &str = "com.canonical.dbusmenu";
 pub struct Host {
     connection: Connection,
     items: watch::Receiver<Vec<Address>>,
+    hangs: Arc<AtomicBool>,
 }
 
 /// Where an item is: the name of its connection, and its path.
@@ -37,10 +40,11 @@ impl Host {
     /// The same, but its list lacks the first `forgotten` items that register.
     pub async fn forgetting(connection: Connection, forgotten: usize) -> Self {
         let (registered, items) = watch::channel(Vec::new());
-        let watcher = Watcher { registered, forgotten };
+        let hangs = Arc::default();
+        let watcher = Watcher { registered, forgotten, hangs: Arc::clone(&hangs) };
         connection.object_server().at("/StatusNotifierWatcher", watcher).await.unwrap();
         connection.request_name_with_flags(WATCHER, RequestNameFlags::ReplaceExisting.into()).await.unwrap();
-        Self { connection, items }
+        Self { connection, items, hangs }
     }
 
     /// The item that has registered last; waits for the first.
@@ -54,6 +58,11 @@ impl Host {
         let registered = timeout(DEADLINE / 3, items.wait_for(|items| items.len() > count)).await;
         let address = registered.expect("an item registers").unwrap().last().unwrap().clone();
         TrayItem::of(&self.connection, address).await
+    }
+
+    /// From now on no item that registers is answered (or again each).
+    pub fn hang(&self, hangs: bool) {
+        self.hangs.store(hangs, Ordering::SeqCst);
     }
 
     /// How many times an item has registered.
@@ -70,18 +79,22 @@ impl Host {
 struct Watcher {
     registered: watch::Sender<Vec<Address>>,
     forgotten: usize,
+    hangs: Arc<AtomicBool>,
 }
 
 #[interface(name = "org.kde.StatusNotifierWatcher")]
 impl Watcher {
     /// Items give the name of their connection, or the path at which they are on the one that they call by.
-    fn register_status_notifier_item(&self, service: String, #[zbus(header)] header: Header<'_>) {
+    async fn register_status_notifier_item(&self, service: String, #[zbus(header)] header: Header<'_>) {
         let address = if service.starts_with('/') {
             (header.sender().unwrap().to_string(), service)
         } else {
             (service, "/StatusNotifierItem".to_owned())
         };
         self.registered.send_modify(|items| items.push(address));
+        if self.hangs.load(Ordering::SeqCst) {
+            std::future::pending::<()>().await;
+        }
     }
 
     fn register_status_notifier_host(&self, _service: String) {}

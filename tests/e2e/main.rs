@@ -17,6 +17,7 @@ mod example;
 mod foreign;
 mod include;
 mod life;
+mod load;
 mod logs;
 mod pixsim7;
 mod plan;

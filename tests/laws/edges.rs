@@ -338,12 +338,12 @@ fn sources(services: &[(&str, &str)]) -> Event {
     let files = services.iter().map(|(id, rest)| {
         let (name, text) = (std::sync::Arc::<str>::from(file(id)), definition(id, rest));
         let node = pilotlight::sources::parse(&name, &text).expect("it is JSON");
-        pilotlight::domain::catalog::SourceFile {
+        std::sync::Arc::new(pilotlight::domain::catalog::SourceFile {
             path: std::path::PathBuf::from("/p").join(&*name),
             name,
             role: pilotlight::domain::catalog::Role::DropIn,
             content: pilotlight::domain::catalog::Content::Parsed(std::sync::Arc::new(node), text.into()),
-        }
+        })
     });
     Event::SourcesRead(crate::world::reading(files.collect(), Default::default(), "begin".to_owned(), 1))
 }

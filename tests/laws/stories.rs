@@ -126,6 +126,29 @@ fn a_crash_loop_ends_in_failure_with_the_first_cause_and_one_notification() {
 }
 
 #[test]
+fn what_crashes_again_and_again_without_probes_keeps_its_first_cause_until_it_has_lived() {
+    let lone = r#"{"type": "process", "command": "lone", "auto_start": true, "restart": {"max_restarts": 0}}"#;
+    let mut world = World::new(&[("services.d/lone.json", lone.to_owned())]);
+    let crashing = |after: u64, code: i32| Behaviour { life: Some((second(after), code)), ..Behaviour::default() };
+    let first_cause = |world: &World| world.snapshot().service("lone").expect("it is defined").first_cause.clone();
+    world.behaviours.insert(id("lone"), crashing(1, 7));
+    assert!(world.pass_until(second(10), |world| world.process("lone") == ProcessState::Backoff));
+    world.behaviours.insert(id("lone"), crashing(1, 1));
+    for _ in 0..6 {
+        assert!(world.pass_until(second(100), |world| world.process("lone") == ProcessState::Running));
+        assert!(world.pass_until(second(100), |world| world.process("lone") == ProcessState::Backoff));
+        assert_eq!(first_cause(&world).as_deref(), Some("exited with code 7"));
+    }
+    world.behaviours.insert(id("lone"), crashing(60, 2));
+    assert!(world.pass_until(second(200), |world| world.process("lone") == ProcessState::Running));
+    assert_eq!(first_cause(&world), None, "while it runs nothing is wrong");
+    // After so long a life the next try comes at once, and the one after that does not.
+    world.behaviours.insert(id("lone"), crashing(1, 1));
+    assert!(world.pass_until(second(100), |world| world.process("lone") == ProcessState::Backoff));
+    assert_eq!(first_cause(&world).as_deref(), Some("exited with code 2"));
+}
+
+#[test]
 fn the_restarts_of_a_crash_loop_come_at_once_then_at_doubling_distances() {
     let mut world = chain();
     world.behaviours.insert(id("db"), Behaviour { life: Some((second(0), 3)), ..Behaviour::default() });

@@ -1,6 +1,7 @@
 //! Laws of changes that wait until the user applies them.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use pilotlight::domain::catalog::Content;
@@ -242,7 +243,7 @@ fn a_main_file_that_is_not_to_be_trusted_any_more_is_told_at_once_and_does_not_s
     let before = pids(&world);
     let mut reading = world.on_disk("a test".to_owned(), 0);
     let place = Place::whole(&"services.json".into());
-    reading.files[0].content = Content::Refused(Problem::error(&place, "it is another user's"));
+    Arc::make_mut(&mut reading.files[0]).content = Content::Refused(Problem::error(&place, "it is another user's"));
     world.tell(Event::SourcesRead(reading));
     assert_eq!(waiting(&world), Some("groups or agent settings changed"));
     assert_eq!((world.snapshot().problems.len(), pids(&world)), (1, before));

@@ -12,6 +12,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use pilotlight::domain::catalog::{Basis, resolve};
 use pilotlight::domain::{
     Answer, Command, Condition, Effect, Event, Exit, FoundEnd, Moment, Outcome, Part, ProbeOrder, ProcessState, RunId,
     RunIds, ServiceId, Snapshot, SpawnOrder, Supervisor,
@@ -27,6 +28,8 @@ pub struct World {
     machine: Machine,
     /// The runs of whose main processes' ends the agent has been told.
     known_ends: BTreeSet<RunId>,
+    /// What the catalog in use was made of when it was last looked at.
+    basis: Arc<Basis>,
     facts: mpsc::UnboundedReceiver<Event>,
     pub supervisor: Supervisor,
     pub answers: BTreeMap<u64, Answer>,
@@ -85,6 +88,7 @@ impl World {
             named: BTreeSet::new(),
             exited: false,
             known_ends: BTreeSet::new(),
+            basis: Arc::default(),
             spawns: BTreeMap::new(),
             asides: Vec::new(),
             completed: BTreeMap::new(),
@@ -336,8 +340,27 @@ impl World {
         }
     }
 
+    /// What is in use is what a resolver that knows nothing makes of the same sources.
+    fn hold_to_a_new_resolver(&mut self) {
+        let snapshot = Arc::clone(self.supervisor.snapshot());
+        if Arc::ptr_eq(&snapshot.basis, &self.basis) {
+            return;
+        }
+        self.basis = Arc::clone(&snapshot.basis);
+        let anew = resolve(&self.basis.files, &self.basis.surroundings, &self.basis.in_use);
+        assert!(anew.in_use == *self.basis.in_use, "{:#?} instead of {:#?}", self.basis.in_use, anew.in_use);
+        for service in anew.catalog.services.iter() {
+            let view = snapshot.service(service.id.as_str());
+            assert_eq!(view.map(|view| &view.service), Some(service), "it is not as it is defined");
+        }
+    }
+
     fn decide(&mut self) {
-        for effect in self.supervisor.decide(self.machine.now) {
+        let effects = self.supervisor.decide(self.machine.now);
+        // What is kept up to date change by change is what working out all of it anew comes to.
+        assert_eq!(self.supervisor.not_as_anew(self.machine.now), Vec::<String>::new());
+        self.hold_to_a_new_resolver();
+        for effect in effects {
             match &mut self.dies_after {
                 Some((0, span)) => {
                     let span = *span;

@@ -88,17 +88,23 @@ impl Connection {
         platform::is_there(&self.socket).await
     }
 
-    /// Sends `request`, again and again for a moment where the agent is just receiving another.
+    /// Sends `request`, again and again for a moment where the agent is just receiving another, or has too many clients.
     async fn send(&self, request: reqwest::RequestBuilder) -> Result<reqwest::Response, Unmet> {
         for _ in 0..TRIES {
             // Only a body that is a stream could not be sent twice.
             let Some(once) = request.try_clone() else { break };
             match once.send().await {
-                Err(error) if error.is_connect() && is_busy(&error) => tokio::time::sleep(PAUSE).await,
+                Err(error) if error.is_connect() && is_busy(&error) || is_turned_away(&error) => {}
+                Ok(answer) if answer.status() == reqwest::StatusCode::SERVICE_UNAVAILABLE => {}
                 answered => return answered.map_err(|error| self.unreachable(&error)),
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        request.send().await.map_err(|error| self.unreachable(&error))
+        let answered = request.send().await;
+        if answered.as_ref().is_err_and(is_turned_away) {
+            return Err(Unmet::new(Exit::NotDone, "the agent has too many clients"));
+        }
+        answered.map_err(|error| self.unreachable(&error))
     }
 
     async fn answer<T: DeserializeOwned>(&self, response: reqwest::Response) -> Result<Result<T, Failed>, Unmet> {
@@ -109,6 +115,9 @@ impl Connection {
         }
         match serde_json::from_slice(&body) {
             Ok(failure) => Ok(Err(Failed(failure))),
+            Err(_) if status == reqwest::StatusCode::SERVICE_UNAVAILABLE => {
+                Err(Unmet::new(Exit::NotDone, "the agent has too many clients"))
+            }
             Err(_) => Err(Unmet::new(Exit::NotDone, format!("the agent answered {status}"))),
         }
     }
@@ -188,6 +197,23 @@ fn no_agent(control: &Control) -> Unmet {
 fn no_agent_for(config: &std::path::Path) -> Unmet {
     Unmet::new(Exit::NoAgent, format!("no agent is running for {}", config.display()))
         .hint("`pilotlight run` starts one")
+}
+
+/// Whether the agent has hung up before it could be asked: with an answer to nothing, or without reading.
+fn is_turned_away(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&dyn std::error::Error> = Some(error);
+    while let Some(at) = cause {
+        // hyper has a name for the first only; what it says of the second is held to by a test.
+        let is_unasked = |error: &hyper::Error| {
+            error.is_canceled() || error.to_string() == "received unexpected message from connection"
+        };
+        let is_unread = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+        if at.downcast_ref().is_some_and(is_unasked) || at.downcast_ref().is_some_and(is_unread) {
+            return true;
+        }
+        cause = at.source();
+    }
+    false
 }
 
 fn is_busy(error: &reqwest::Error) -> bool {

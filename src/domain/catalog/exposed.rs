@@ -78,6 +78,22 @@ impl Exposed {
         }
     }
 
+    /// Whether others see the same, wherever it is written.
+    pub fn is(&self, other: &Self) -> bool {
+        let Self { port_env, base_url_env, default_port, base_url, ports, settings, values } = self;
+        is_text(port_env, &other.port_env)
+            && is_text(base_url_env, &other.base_url_env)
+            && *default_port == other.default_port
+            && is_text(base_url, &other.base_url)
+            && is_all(ports, &other.ports, ListedPort::is)
+            && is_all(settings, &other.settings, Setting::is)
+            && values.len() == other.values.len()
+            && values
+                .iter()
+                .zip(&other.values)
+                .all(|((key, value), (its, other))| key == its && is_value_of(value, other))
+    }
+
     /// What is given to the setting `key`, unless that is nothing.
     pub fn given(&self, key: &str) -> Option<&Node> {
         self.values.get(key)
@@ -90,6 +106,11 @@ impl Exposed {
 }
 
 impl ListedPort {
+    fn is(&self, other: &Self) -> bool {
+        let Self { name, env, default_port } = self;
+        *name == other.name && is_text(env, &other.env) && *default_port == other.default_port
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         if let Value::Number(_) = node.value {
             let port = fields::port(node, "ports", report)?;
@@ -115,6 +136,20 @@ pub(super) const SETTING_KEYS: [&str; 20] = [
 ];
 
 impl Setting {
+    fn is(&self, other: &Self) -> bool {
+        let Self { key, default, separator, env_export, env_map, arg_map } = self;
+        let is_default = match (default, &other.default) {
+            (Some(default), Some(other)) => is_value_of(default, other),
+            (default, other) => default.is_none() && other.is_none(),
+        };
+        *key == other.key
+            && is_default
+            && *separator == other.separator
+            && is_text(env_export, &other.env_export)
+            && is_text(env_map, &other.env_map)
+            && is_text(arg_map, &other.arg_map)
+    }
+
     fn read(node: &Node, report: &mut Report) -> Option<Self> {
         let mut fields = Fields::object(node, "an element of settings", report)?;
         let Some((key, _)) = fields.word("key", report) else {
@@ -134,6 +169,24 @@ impl Setting {
         fields.accept(SETTING_KEYS);
         fields.finish(report);
         Some(setting)
+    }
+}
+
+fn is_text(text: &Option<Placed>, other: &Option<Placed>) -> bool {
+    text.as_ref().map(|(text, _)| text) == other.as_ref().map(|(text, _)| text)
+}
+
+fn is_all<T>(all: &[T], others: &[T], is: impl Fn(&T, &T) -> bool) -> bool {
+    all.len() == others.len() && all.iter().zip(others).all(|(one, other)| is(one, other))
+}
+
+/// Whether two values are written alike; an object is none.
+fn is_value_of(node: &Node, other: &Node) -> bool {
+    match (&node.value, &other.value) {
+        (Value::Bool(flag), Value::Bool(other)) => flag == other,
+        (Value::Number(text), Value::Number(other)) | (Value::Text(text), Value::Text(other)) => text == other,
+        (Value::List(items), Value::List(others)) => is_all(items, others, is_value_of),
+        (Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) | Value::Map(_), _) => false,
     }
 }
 
@@ -177,6 +230,23 @@ impl SettingValue {
             Value::Text(text) => text_of(text),
             Value::Null | Value::List(_) | Value::Map(_) => Some(String::new()),
         }
+    }
+
+    /// A port.
+    pub fn of_port(port: u16) -> Self {
+        Self::Text(port.to_string())
+    }
+
+    /// The port that it is; an error at `place` of `what` if it is none.
+    pub fn as_port(&self, place: &Place, what: &str, report: &mut Report) -> Option<Self> {
+        let port = match self {
+            Self::Text(text) => text.parse().ok().filter(|port: &u16| *port != 0),
+            Self::Flag(_) => None,
+        };
+        if port.is_none() {
+            report.error(place, format!("{what} must be a port from 1 to 65535"));
+        }
+        port.map(Self::of_port)
     }
 
     /// As the value of a variable.

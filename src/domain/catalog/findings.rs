@@ -1,6 +1,6 @@
 //! Puts all problems in the form in which they are shown: the worst first, each with its line, none twice.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::reading::{Content, SourceFile};
@@ -18,11 +18,14 @@ const SLACK: usize = 100;
 const LONGEST_LINE: usize = 300;
 
 /// Sorts `problems` by severity and place, and adds the lines that they are about.
-pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<Problem> {
+pub(super) fn arranged(mut problems: Vec<Problem>, files: &[Arc<SourceFile>]) -> Vec<Problem> {
     if problems.is_empty() {
         return problems;
     }
-    let order: HashMap<&str, usize> = files.iter().enumerate().map(|(at, file)| (&*file.name, at)).collect();
+    let named: HashSet<Arc<str>> =
+        problems.iter().filter_map(|problem| problem.place.as_ref()).map(|place| Arc::clone(&place.file)).collect();
+    let files_of_problems = files.iter().enumerate().filter(|(_, file)| named.contains(&file.name));
+    let order: HashMap<&str, usize> = files_of_problems.map(|(at, file)| (&*file.name, at)).collect();
     problems.sort_by_cached_key(|problem| {
         let place = problem.place.as_ref();
         let file = place.map(|place| order.get(&*place.file).copied().unwrap_or(usize::MAX));
@@ -56,7 +59,7 @@ pub(super) fn arranged(mut problems: Vec<Problem>, files: &[SourceFile]) -> Vec<
 }
 
 struct Texts<'a> {
-    files: &'a [SourceFile],
+    files: &'a [Arc<SourceFile>],
     order: &'a HashMap<&'a str, usize>,
     lines: HashMap<usize, Vec<&'a str>>,
 }

@@ -2,17 +2,16 @@
 //!
 //! It is handed in and handed out again; whoever keeps it between two readings keeps the memory of what was good.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::domain::{AgentSettings, Service, ServiceId};
+use crate::domain::{AgentSettings, Listed, Roll, Service, ServiceId};
 
 /// The catalog in use, as far as the next one needs it. Empty at the agent's start.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct InUse {
     /// Every service of the catalog in use.
-    pub services: BTreeMap<ServiceId, Arc<Held>>,
+    pub services: Roll<Held>,
     /// The last good settings of the agent.
     pub agent: AgentSettings,
 }
@@ -26,6 +25,12 @@ pub struct Held {
     pub service: Arc<Service>,
     /// What it exports to all services.
     pub exports: Vec<Export>,
+}
+
+impl Listed for Held {
+    fn id(&self) -> &ServiceId {
+        &self.service.id
+    }
 }
 
 /// A variable that a service gives to all services.

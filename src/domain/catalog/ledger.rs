@@ -26,6 +26,7 @@ pub struct Ledger {
     problems: Vec<Problem>,
     has_read: bool,
     settled: Moment,
+    deadline: Option<Moment>,
 }
 
 /// What is to be used after a reading or a deadline.
@@ -43,22 +44,28 @@ pub struct Settled {
 impl Ledger {
     /// Takes note of what is on disk now.
     pub fn take(&mut self, now: Moment, reading: Reading) {
-        self.standings.take(now, &reading, services_of);
+        self.standings.take(now, (reading.files, reading.unlisted), services_of);
         self.surroundings.take(now, &reading.surroundings, self.standings.main_is_held());
         self.problems = reading.problems;
         self.has_read = true;
+        self.look_ahead();
     }
 
     /// Gives what is missing all of its time again: nobody has looked for a while.
     pub fn forgive(&mut self, now: Moment) {
         self.standings.forgive(now);
         self.surroundings.forgive(now);
+        self.look_ahead();
     }
 
     /// When a source that is broken or missing has had its time; ask [`Self::settle`] again then.
     pub fn next_deadline(&self) -> Option<Moment> {
+        self.deadline
+    }
+
+    fn look_ahead(&mut self) {
         let deadlines = [self.standings.next_deadline(self.settled), self.surroundings.next_deadline(self.settled)];
-        deadlines.into_iter().flatten().min()
+        self.deadline = deadlines.into_iter().flatten().min();
     }
 
     /// What is to be used now. The catalog equals the one before if nothing has changed in meaning.
@@ -69,13 +76,17 @@ impl Ledger {
         }
         let chosen = self.standings.choose(now);
         let surroundings = self.surroundings.choose(now, self.standings.main_is_held());
+        self.look_ahead();
         let mut resolution = self.resolver.resolve(&chosen.files, &surroundings, &self.in_use);
         self.in_use = Arc::new(std::mem::take(&mut resolution.in_use));
         resolution.problems.retain(|problem| !is_of_a_move(problem, &chosen));
-        resolution.problems.extend(self.problems.iter().cloned());
         let unsettled = chosen.unsettled || !resolution.invalid.is_empty();
-        resolution.problems.extend(chosen.problems);
-        resolution.problems = findings::arranged(resolution.problems, &chosen.files);
+        // What the resolver says is in order.
+        if !self.problems.is_empty() || !chosen.problems.is_empty() {
+            resolution.problems.extend(self.problems.iter().cloned());
+            resolution.problems.extend(chosen.problems);
+            resolution.problems = findings::arranged(resolution.problems, &chosen.files);
+        }
         let basis = Basis { files: chosen.files, surroundings, in_use: Arc::clone(&self.in_use) };
         Settled { resolution, unsettled, basis: Arc::new(basis) }
     }
@@ -108,16 +119,17 @@ mod tests {
         Place { file: "services.json".into(), line, column: 1 }
     }
 
-    fn main_file(content: Content) -> SourceFile {
-        SourceFile { name: "services.json".into(), path: PathBuf::from("/c/services.json"), role: Role::Main, content }
+    fn main_file(content: Content) -> Arc<SourceFile> {
+        let (name, path) = ("services.json".into(), PathBuf::from("/c/services.json"));
+        Arc::new(SourceFile { name, path, role: Role::Main, content })
     }
 
-    fn parsed(text: &str) -> SourceFile {
+    fn parsed(text: &str) -> Arc<SourceFile> {
         let node = Node { place: place(1), value: Value::Map(Vec::new()) };
         main_file(Content::Parsed(Arc::new(node), text.into()))
     }
 
-    fn reading(files: Vec<SourceFile>) -> Reading {
+    fn reading(files: Vec<Arc<SourceFile>>) -> Reading {
         let surroundings = Surroundings { root: PathBuf::from("/c"), ..Surroundings::default() };
         let (surroundings, problems) = (Arc::new(surroundings), Vec::new());
         Reading { files, surroundings, unlisted: false, problems, cause: "a test".to_owned(), order: 0 }

@@ -14,7 +14,7 @@ use indexmap::IndexMap;
 use super::draft::Draft;
 use super::in_use::Held;
 use super::names::{Answers, Names, Shared};
-use super::reading::{Content, SourceFile, Surroundings};
+use super::reading::{SourceFile, Surroundings};
 use crate::domain::{Entry, Kind, Node, Place, Problem, Service, ServiceId, Spawn};
 
 /// All results of the last time.
@@ -26,7 +26,7 @@ pub(super) struct Memo {
     /// The templates of types, in their order.
     types: Vec<Address>,
     /// Keeps everything alive that there are addresses of, so that no other node can get one of them.
-    sources: Vec<Arc<Node>>,
+    sources: Vec<Arc<SourceFile>>,
     shared: Shared,
 }
 
@@ -59,7 +59,7 @@ impl Memo {
     /// To be called first of all: forgets everything if it was made with other `surroundings` or `types`.
     pub fn begin<'a>(
         &mut self,
-        files: &[SourceFile],
+        files: &[Arc<SourceFile>],
         surroundings: &Surroundings,
         types: impl Iterator<Item = &'a Entry>,
     ) {
@@ -67,11 +67,49 @@ impl Memo {
         if self.surroundings != *surroundings || self.types != types {
             *self = Self { surroundings: surroundings.clone(), types, ..Self::default() };
         }
-        let parsed = files.iter().filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(Arc::clone(node)),
-            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-        });
-        self.sources = parsed.collect();
+        self.sources = files.to_vec();
+    }
+
+    /// Whether it was made with these `surroundings`.
+    pub fn is_around(&self, surroundings: &Surroundings) -> bool {
+        self.surroundings == *surroundings
+    }
+
+    /// What it was made of.
+    pub fn sources(&self) -> &[Arc<SourceFile>] {
+        &self.sources
+    }
+
+    /// The environment that all services got the last time.
+    pub fn last_shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// The draft number `at` and what was made of it, unless something overrides it.
+    pub fn plain(&self, at: usize) -> Option<(&Draft, &Made)> {
+        let (_, kept) = self.services.get_index(at).filter(|(_, kept)| kept.overrides.is_empty())?;
+        Some((&kept.draft, kept.made.as_deref()?))
+    }
+
+    /// Puts another draft in place of the one number `at`, which nobody else notices; gives how the catalog shows what is
+    /// made of it. What it was made of is to be replaced as well.
+    pub fn replace(&mut self, at: usize, node: &Node, draft: Arc<Draft>, made: Arc<Made>) -> Arc<Service> {
+        let heading = self.services[at].shown.as_ref().and_then(|(_, shown)| shown.display.group.clone());
+        let service = Arc::clone(&made.held.service);
+        let shown = shown(&service, heading, &self.shared);
+        self.services[at] = Kept {
+            node: Address::of(node),
+            overrides: Vec::new(),
+            draft,
+            made: Some(made),
+            shown: Some((service, Arc::clone(&shown))),
+        };
+        shown
+    }
+
+    /// Puts `file` in place of the source number `at`, of which no draft is left.
+    pub fn replace_source(&mut self, at: usize, file: &Arc<SourceFile>) {
+        self.sources[at] = Arc::clone(file);
     }
 
     /// The draft of service `id`, which is made of `node` of `source` and its `overrides`, and the draft number `at`.

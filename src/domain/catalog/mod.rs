@@ -39,6 +39,7 @@ mod shapes;
 mod sizes;
 mod standing;
 mod template;
+mod touch_up;
 mod types;
 
 pub use in_use::{Export, Held, InUse, Rank};

@@ -35,6 +35,8 @@ pub(super) struct Names<'a> {
     told: usize,
     /// What names other than their own members have asked for, and were told.
     asked: Vec<(String, Option<String>)>,
+    /// What all services give to all, if that is known already.
+    settled: Option<&'a BTreeMap<String, String>>,
 }
 
 /// What a member was told by [`Names`] since [`Names::begin_answers`]: all that it depends on beside its own definition
@@ -125,7 +127,18 @@ impl<'a> Names<'a> {
             open: Vec::new(),
             told: 0,
             asked: Vec::new(),
+            settled: None,
         }
+    }
+
+    /// The names of service `id` alone, where it is known already what it and all others give to all: `shared`.
+    pub fn settled(
+        id: &'a ServiceId,
+        exposed: &'a Exposed,
+        surroundings: &'a Surroundings,
+        shared: &'a BTreeMap<String, String>,
+    ) -> Self {
+        Self { settled: Some(shared), ..Self::of(vec![(id, Member::Present(exposed))], surroundings) }
     }
 
     /// The own port of a member.
@@ -339,6 +352,9 @@ impl<'a> Names<'a> {
 
     /// What `name` stands for in a definition to which it does not belong.
     fn lookup_outside(&mut self, name: &str) -> Option<String> {
+        if let Some(shared) = self.settled {
+            return shared.get(name).or_else(|| self.environment.get(name)).cloned();
+        }
         let claim_at = |names: &Self, at: usize| names.claims.get(name).and_then(|claims| claims.get(at)).copied();
         let mut at = 0;
         while let Some(claim) = claim_at(self, at) {
@@ -386,8 +402,8 @@ impl<'a> Names<'a> {
             Quantity::Listed(index) => {
                 let listed = &exposed.ports[index];
                 let port = self.inherited_port(listed.env.as_ref(), &mut report);
-                let default = || Some((of_port(listed.default_port?), Giver::Key("ports")));
-                port.map(|port| (of_port(port), Giver::Environment)).or_else(default)
+                let default = || Some((SettingValue::of_port(listed.default_port?), Giver::Key("ports")));
+                port.map(|port| (SettingValue::of_port(port), Giver::Environment)).or_else(default)
             }
             Quantity::Held(_) => None,
         };
@@ -404,15 +420,15 @@ impl<'a> Names<'a> {
         if let Some(node) = exposed.given("port")
             && let Some(value) = self.given(member, node, "values.port", report)
         {
-            return Some((port_in(&value, &node.place, "values.port", report)?, Giver::Place(&node.place)));
+            return Some((value.as_port(&node.place, "values.port", report)?, Giver::Place(&node.place)));
         }
         if let Some(port) = self.inherited_port(exposed.port_env.as_ref(), report) {
-            return Some((of_port(port), Giver::Environment));
+            return Some((SettingValue::of_port(port), Giver::Environment));
         }
         if let Some(node) = exposed.setting("port").and_then(|setting| setting.default.as_ref())
             && let Some(value) = SettingValue::of(node, ",", &mut |text| Some(text.to_owned()))
         {
-            let port = port_in(&value, &node.place, "the default of the setting \"port\"", report)?;
+            let port = value.as_port(&node.place, "the default of the setting \"port\"", report)?;
             return Some((port, Giver::Setting("port")));
         }
         if let Some((name, place)) = &exposed.port_env
@@ -423,7 +439,7 @@ impl<'a> Names<'a> {
             report
                 .push(Problem::note(place, message).hint("give it as \"default_port\", or in the agent's environment"));
         }
-        Some((of_port(exposed.default_port?), Giver::Key("default_port")))
+        Some((SettingValue::of_port(exposed.default_port?), Giver::Key("default_port")))
     }
 
     fn work_out_url(&mut self, member: usize, exposed: &'a Exposed, report: &mut Report) -> Option<Worked<'a>> {
@@ -569,21 +585,6 @@ fn claims_of<'a>(member: usize, what: Member<'a>) -> Vec<(&'a str, Claim<'a>)> {
             Some((&**name, claim(rank, quantity, Some(place))))
         })
         .collect()
-}
-
-fn of_port(port: u16) -> SettingValue {
-    SettingValue::Text(port.to_string())
-}
-
-fn port_in(value: &SettingValue, place: &Place, what: &str, report: &mut Report) -> Option<SettingValue> {
-    let port = match value {
-        SettingValue::Text(text) => text.parse().ok().filter(|port: &u16| *port != 0),
-        SettingValue::Flag(_) => None,
-    };
-    if port.is_none() {
-        report.error(place, format!("{what} must be a port from 1 to 65535"));
-    }
-    port.map(of_port)
 }
 
 /// The environment that all services get, shared by them.

@@ -30,7 +30,7 @@ use crate::domain::{Kind, Node, Place, Service, ServiceId, Value};
 #[derive(Clone, Debug, Default)]
 pub struct Basis {
     /// The sources in use, in the order in which they were merged.
-    pub files: Vec<SourceFile>,
+    pub files: Arc<[Arc<SourceFile>]>,
     /// What definitions refer to beside them.
     pub surroundings: Arc<Surroundings>,
     /// What is in use since.
@@ -98,7 +98,7 @@ impl Basis {
     /// Every effective value of service `id`; `None` if nothing of it is in use.
     pub fn explain(&self, id: &ServiceId) -> Option<Explained> {
         let report = &mut Report::default();
-        let sources: Vec<_> = self.files.iter().map(|file| (file, shapes::read(file, report))).collect();
+        let sources: Vec<_> = self.files.iter().map(|file| (&**file, shapes::read(file, report))).collect();
         let types = Types::of(sources.iter().map(|(_, source)| source.types), report);
         let root = self.surroundings.root.to_string_lossy();
         let places = Places { surroundings: &self.surroundings, root: &root, types: &types };

@@ -10,8 +10,9 @@ use crate::domain::{Node, Problem};
 /// All sources at one time, in the order in which they are merged.
 #[derive(Clone, Debug)]
 pub struct Reading {
-    /// Main file, drop-ins in byte order of their names, includes by path, profile.
-    pub files: Vec<SourceFile>,
+    /// Main file, drop-ins in byte order of their names, includes by path, profile. What is one and the same as in the
+    /// reading before has not changed.
+    pub files: Vec<Arc<SourceFile>>,
     /// What definitions refer to beside the sources.
     pub surroundings: Arc<Surroundings>,
     /// Whether the folder of drop-ins exists but could not be listed: drop-ins that are not in `files` are then unknown,
@@ -63,6 +64,16 @@ pub enum Content {
     Broken(Problem),
     /// Not to be trusted (owner, mode): nothing of it is used, whatever was in use before.
     Refused(Problem),
+}
+
+impl Content {
+    /// Whether the two are one and the same.
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Parsed(node, _), Self::Parsed(its, _)) => Arc::ptr_eq(node, its),
+            (Self::Parsed(..) | Self::Empty | Self::Broken(_) | Self::Refused(_), _) => false,
+        }
+    }
 }
 
 /// What definitions refer to beside the sources.

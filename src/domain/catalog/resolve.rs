@@ -17,6 +17,7 @@ use super::reading::{Content, Role, SourceFile, Surroundings};
 use super::report::{Report, did_you_mean, quoted};
 use super::rounds::{Outcome, put_together};
 use super::shapes::{self, RawService, Source};
+use super::touch_up::Last;
 use super::types::Types;
 use crate::domain::{AgentSettings, Catalog, Node, Problem, ServiceId, Value};
 
@@ -40,7 +41,11 @@ pub struct Resolution {
 /// worked out again; what comes of it is the same as with a new resolver.
 #[derive(Clone, Debug, Default)]
 pub struct Resolver {
-    memo: Memo,
+    pub(super) memo: Memo,
+    pub(super) last: Option<Last>,
+    pub(super) touch_ups: u64,
+    /// Sources that name no `env_file`.
+    without_env_files: Vec<Arc<SourceFile>>,
 }
 
 impl Resolver {
@@ -52,10 +57,13 @@ impl Resolver {
     ///   So is one whose `env_file` is not in [`Surroundings::env_files`] at all (nobody has looked yet); without a last
     ///   good definition it goes without that file.
     /// - An id that stands twice belongs to the source that `in_use` names, else to the first.
-    pub fn resolve(&mut self, files: &[SourceFile], surroundings: &Surroundings, in_use: &InUse) -> Resolution {
+    pub fn resolve(&mut self, files: &[Arc<SourceFile>], surroundings: &Surroundings, in_use: &InUse) -> Resolution {
+        if let Some(resolution) = self.touch_up(files, surroundings, in_use) {
+            return resolution;
+        }
         let mut report = Report::default();
         surroundings.problems.iter().for_each(|problem| report.push(problem.clone()));
-        let sources: Vec<_> = files.iter().map(|file| (file, shapes::read(file, &mut report))).collect();
+        let sources: Vec<_> = files.iter().map(|file| (&**file, shapes::read(file, &mut report))).collect();
         let agent = top_level(&sources, in_use, &mut report);
         let types = || sources.iter().map(|(_, source)| source.types);
         self.memo.begin(files, surroundings, types().flatten());
@@ -64,41 +72,62 @@ impl Resolver {
         let places = Places { surroundings, root: &root, types: &types };
         let drafts = self.drafts(&sources, places, in_use, &mut report);
         let defined = drafts.iter().map(|draft| &draft.id).collect();
-        let Outcome { held, shared, problems } = put_together((&drafts, &defined), places, in_use, &mut self.memo);
+        let Outcome { held, shared, problems, is_first } =
+            put_together((&drafts, &defined), places, in_use, &mut self.memo);
         report.problems.extend(problems);
 
         let mut groups = Groups::read(sources.iter().map(|(_, source)| source.groups), &defined, &mut report);
         let shared = self.memo.shared(shared);
         let mut resolution = Resolution { env_files: draft::env_files(&drafts), ..Resolution::default() };
+        let mut services = Vec::with_capacity(drafts.len());
         for (at, (draft, held)) in drafts.iter().zip(&held).enumerate() {
             let Some(Held { service, .. }) = held.as_deref() else {
                 resolution.invalid.insert(draft.id.clone());
                 continue;
             };
             let shown = self.memo.shown(at, service, groups.heading(service), &shared);
-            resolution.catalog.services.insert(draft.id.clone(), shown);
+            services.push(shown);
         }
-        let in_use = drafts.iter().zip(held).filter_map(|(draft, held)| Some((draft.id.clone(), held?)));
-        resolution.in_use = InUse { services: in_use.collect(), agent: agent.clone() };
+        resolution.catalog.services = services.into();
+        let given = in_use;
+        resolution.in_use = InUse { services: held.into_iter().flatten().collect(), agent: agent.clone() };
         resolution.catalog.groups = groups.into_list();
         resolution.catalog.agent = agent;
+        let is_plain = is_first
+            && sources.iter().map(|(_, source)| source.services.len()).sum::<usize>() == drafts.len()
+            && resolution.env_files.iter().all(|path| surroundings.env_files.contains_key(path));
+        let wrong = report.problems.clone();
         resolution.problems = findings::arranged(report.problems, files);
+        self.last = is_plain.then(|| Last::of(&resolution, &sources, given, &wrong));
         resolution
     }
 
     /// The files that definitions name as `env_file`, absolute: as [`Resolution::env_files`], but at little cost where
     /// there are none.
-    pub fn env_files(&mut self, files: &[SourceFile], surroundings: &Surroundings) -> Vec<PathBuf> {
-        if !names_env_files(files) {
+    pub fn env_files(&mut self, files: &[Arc<SourceFile>], surroundings: &Surroundings) -> Vec<PathBuf> {
+        if !self.names_env_files(files) {
             return Vec::new();
         }
+        self.last = None;
         let report = &mut Report::default();
-        let sources: Vec<_> = files.iter().map(|file| (file, shapes::read(file, report))).collect();
+        let sources: Vec<_> = files.iter().map(|file| (&**file, shapes::read(file, report))).collect();
         let types = || sources.iter().map(|(_, source)| source.types);
         self.memo.begin(files, surroundings, types().flatten());
         let types = Types::of(types(), report);
         let places = Places { surroundings, root: &surroundings.root.to_string_lossy(), types: &types };
         draft::env_files(&self.drafts(&sources, places, &InUse::default(), report))
+    }
+
+    /// Whether any of `files` names an `env_file`; what has not changed is not looked through again.
+    fn names_env_files(&mut self, files: &[Arc<SourceFile>]) -> bool {
+        let known = |at: usize, file| self.without_env_files.get(at).is_some_and(|known| Arc::ptr_eq(known, file));
+        if files.iter().enumerate().any(|(at, file)| !known(at, file) && names_env_file(file)) {
+            self.without_env_files.clear();
+            return true;
+        }
+        self.without_env_files.clear();
+        self.without_env_files.extend_from_slice(files);
+        false
     }
 
     /// A draft of each service, in the order of their definitions.
@@ -125,7 +154,7 @@ impl Resolver {
 }
 
 /// Resolves one state of the sources alone: [`Resolver::resolve`].
-pub fn resolve(files: &[SourceFile], surroundings: &Surroundings, in_use: &InUse) -> Resolution {
+pub fn resolve(files: &[Arc<SourceFile>], surroundings: &Surroundings, in_use: &InUse) -> Resolution {
     Resolver::default().resolve(files, surroundings, in_use)
 }
 
@@ -133,7 +162,7 @@ pub fn resolve(files: &[SourceFile], surroundings: &Surroundings, in_use: &InUse
 /// are.
 ///
 /// `None` when the main file is there but can't be read now: what was the root goes on to be it.
-pub fn root_of(files: &[SourceFile], main_folder: &Path, over: Option<&Path>) -> Option<PathBuf> {
+pub fn root_of(files: &[Arc<SourceFile>], main_folder: &Path, over: Option<&Path>) -> Option<PathBuf> {
     if let Some(over) = over {
         return Some(clean(&main_folder.join(over)));
     }
@@ -155,18 +184,15 @@ pub fn services_of(file: &SourceFile) -> Vec<ServiceId> {
 }
 
 /// The files that definitions name as `env_file`, absolute: [`Resolver::env_files`].
-pub fn env_files_of(files: &[SourceFile], surroundings: &Surroundings) -> Vec<PathBuf> {
+pub fn env_files_of(files: &[Arc<SourceFile>], surroundings: &Surroundings) -> Vec<PathBuf> {
     Resolver::default().env_files(files, surroundings)
 }
 
-fn names_env_files(files: &[SourceFile]) -> bool {
-    let mut open: Vec<&Node> = files
-        .iter()
-        .filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(&**node),
-            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-        })
-        .collect();
+fn names_env_file(file: &SourceFile) -> bool {
+    let mut open = match &file.content {
+        Content::Parsed(node, _) => vec![&**node],
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => return false,
+    };
     while let Some(node) = open.pop() {
         match &node.value {
             Value::List(items) => open.extend(items),

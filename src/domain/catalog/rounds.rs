@@ -26,6 +26,8 @@ pub(super) struct Outcome {
     pub shared: Shared,
     /// What is wrong with any of them.
     pub problems: Vec<Problem>,
+    /// Whether the first round was the last, with each service as it is defined.
+    pub is_first: bool,
 }
 
 /// Puts the services of `drafts` together, until nothing is wrong.
@@ -191,7 +193,9 @@ impl<'r> Rounds<'r, '_> {
                 (State::Held(held), _) => Some(Arc::new(Held { source: draft.source.clone(), ..Held::clone(held) })),
                 (State::Present | State::Gone, _) => None,
             });
-        Outcome { held: held.collect(), shared: round.shared, problems: self.problems }
+        let held = held.collect();
+        let is_first = self.state.iter().all(|state| matches!(state, State::Present));
+        Outcome { held, shared: round.shared, problems: self.problems, is_first }
     }
 }
 
@@ -213,7 +217,13 @@ pub(super) fn context<'a>(draft: &'a Draft, places: Places<'a>, shared: &'a Shar
     }
 }
 
-fn make(draft: &Draft, (names, member): (&mut Names<'_>, usize), places: Places<'_>, shared: &Shared) -> Made {
+/// What comes of `draft`, which is `member` of `names`.
+pub(super) fn make(
+    draft: &Draft,
+    (names, member): (&mut Names<'_>, usize),
+    places: Places<'_>,
+    shared: &Shared,
+) -> Made {
     names.begin_answers();
     let mut report = Report::of(&draft.id);
     report.problems.clone_from(&draft.problems);

@@ -87,6 +87,27 @@ pub(super) const CATALOG_ONLY: [&str; 7] =
 /// Keys that make a service of an object whatever else is in it.
 pub(super) const NATURE_OF_SERVICE: [&str; 4] = ["id", "command", "module", "type"];
 
+impl Source<'_> {
+    /// Whether it says nothing of anything but services.
+    pub fn is_of_services_alone(&self) -> bool {
+        let Self { services: _, groups, types, overrides, agent, root, include } = self;
+        groups.is_empty()
+            && types.is_empty()
+            && overrides.is_empty()
+            && agent.is_none()
+            && root.is_none()
+            && include.is_none()
+    }
+}
+
+/// The types of a source that has some: as [`read`] finds them, without its services.
+pub(super) fn types_of(file: &SourceFile) -> &[Entry] {
+    match &file.content {
+        Content::Parsed(node, _) => present(node, "types").map_or(&[], Node::entries),
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => &[],
+    }
+}
+
 /// Reads what `file` says; empty unless it is parsed.
 pub(super) fn read<'a>(file: &'a SourceFile, report: &mut Report) -> Source<'a> {
     let node = match &file.content {

@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::reading::{Content, Reading, Role, SourceFile};
-use crate::domain::{Moment, Node, Place, Problem, ServiceId};
+use super::reading::{Content, Role, SourceFile};
+use crate::domain::{Moment, Place, Problem, ServiceId};
 
 /// How long a source may be broken or empty before it is reported: editors write in steps.
 const TO_BECOME_WHOLE: Duration = Duration::from_secs(1);
@@ -22,6 +22,9 @@ pub(super) const TO_COME_BACK: Duration = Duration::from_secs(2);
 pub(super) struct Standings {
     /// By kind and the bytes of the path.
     sources: BTreeMap<(Role, OsString), Standing>,
+    /// What was read last, if that is all that there is and nothing is wrong with it. It is the rule, and then nothing else
+    /// has to be looked at.
+    whole: Option<Arc<[Arc<SourceFile>]>>,
     unlisted: bool,
     /// Before that, nobody may have looked for a while: what is missing has its time from then on.
     looked: Moment,
@@ -31,7 +34,7 @@ pub(super) struct Standings {
 #[derive(Debug, Default)]
 pub(super) struct Chosen {
     /// The sources in use, each with its last good version.
-    pub files: Vec<SourceFile>,
+    pub files: Arc<[Arc<SourceFile>]>,
     /// What is wrong with sources as such.
     pub problems: Vec<Problem>,
     /// Names of sources with ids that they take over from one that is missing: for the time being both define them.
@@ -50,8 +53,7 @@ struct Standing {
 /// The last good version.
 #[derive(Clone, Debug)]
 struct Good {
-    node: Arc<Node>,
-    text: Arc<str>,
+    source: Arc<SourceFile>,
     /// The ids that it defines, and since when its source has done so.
     ids: BTreeMap<ServiceId, Moment>,
 }
@@ -81,13 +83,38 @@ enum Flaw {
 
 impl Standings {
     /// Takes note of what is on disk now; `ids_of` tells the ids that a source defines.
-    pub fn take(&mut self, now: Moment, reading: &Reading, ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
-        self.unlisted = reading.unlisted;
+    pub fn take(
+        &mut self,
+        now: Moment,
+        (files, unlisted): (Vec<Arc<SourceFile>>, bool),
+        ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>,
+    ) {
+        self.unlisted = unlisted;
+        let before = self.whole.take().filter(|_| !self.unlisted);
+        if let Some(changed) = before.and_then(|before| changed_in_place(&before, &files)) {
+            for (_, file) in changed {
+                let before = self.sources.remove(&key_of(file));
+                self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
+            }
+            self.whole = Some(files.into());
+            return;
+        }
+        self.take_all(now, &files, &ids_of);
+        self.follow_the_flawed(now, ids_of);
+        self.forget_what_never_was_good();
+        let is_whole = |standing: &Standing| matches!(standing.state, State::Whole);
+        let is_all = self.sources.len() == files.len()
+            && self.sources.iter().zip(&files).all(|((key, standing), file)| {
+                is_whole(standing) && key.0 == file.role && key.1.as_os_str() == file.path.as_os_str()
+            });
+        self.whole = (is_all && !self.unlisted).then(|| files.into());
+    }
+
+    fn take_all(&mut self, now: Moment, files: &[Arc<SourceFile>], ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>) {
         let mut before = std::mem::take(&mut self.sources);
-        for file in &reading.files {
-            let key = (file.role, file.path.clone().into_os_string());
-            let before = before.remove(&key);
-            self.sources.insert(key, Standing::after(before, now, file, &ids_of));
+        for file in files {
+            let before = before.remove(&key_of(file));
+            self.sources.insert(key_of(file), Standing::after(before, now, file, &ids_of));
         }
         for (key, mut standing) in before {
             standing.state = match standing.state {
@@ -99,8 +126,6 @@ impl Standings {
             };
             self.sources.insert(key, standing);
         }
-        self.follow_the_flawed(now, ids_of);
-        self.forget_what_never_was_good();
     }
 
     /// Gives each new source that is broken just as one was that is gone, or is empty as that was, the last good version
@@ -121,12 +146,12 @@ impl Standings {
                 | State::Refused(_)
                 | State::Unseen => None,
             });
-            let Some((former, since, Good { node, text, ids })) = former else { continue };
+            let Some((former, since, Good { source, ids })) = former else { continue };
             let Some(standing) = self.sources.get_mut(&key) else { continue };
-            let content = Content::Parsed(Arc::clone(&node), Arc::clone(&text));
-            let file =
-                SourceFile { name: Arc::clone(&standing.name), path: PathBuf::from(&key.1), role: key.0, content };
-            standing.good = Some(Good { node, text, ids: since_when(ids_of(&file), &ids, now) });
+            let (name, path) = (Arc::clone(&standing.name), PathBuf::from(&key.1));
+            let source = Arc::new(SourceFile { name, path, ..SourceFile::clone(&source) });
+            let ids = since_when(ids_of(&source), &ids, now);
+            standing.good = Some(Good { source, ids });
             if let State::Broken(began, _) | State::Empty(began) = &mut standing.state {
                 *began = since;
             }
@@ -136,29 +161,29 @@ impl Standings {
 
     /// What is to be used now. Sources whose time has run out are forgotten.
     pub fn choose(&mut self, now: Moment) -> Chosen {
+        if let Some(files) = &self.whole {
+            return Chosen { files: Arc::clone(files), ..Chosen::default() };
+        }
         let looked = self.looked;
         let is_gone = |since: Moment| now >= since.max(looked) + TO_COME_BACK;
         self.sources.retain(|_, standing| !matches!(standing.state, State::Missing(since, _) if is_gone(since)));
         let moving = self.move_renamed();
         let mut chosen = Chosen { moving, unsettled: self.unlisted, ..Chosen::default() };
-        for ((role, path), standing) in &self.sources {
+        let mut files = Vec::with_capacity(self.sources.len());
+        for standing in self.sources.values() {
             chosen.unsettled |= !matches!(standing.state, State::Whole);
             chosen.problems.extend(standing.problem(now));
-            if let Some(good) = &standing.good {
-                let content = Content::Parsed(Arc::clone(&good.node), Arc::clone(&good.text));
-                chosen.files.push(SourceFile {
-                    name: Arc::clone(&standing.name),
-                    path: PathBuf::from(path),
-                    role: *role,
-                    content,
-                });
-            }
+            files.extend(standing.good.as_ref().map(|good| Arc::clone(&good.source)));
         }
+        chosen.files = files.into();
         chosen
     }
 
     /// When [`Self::choose`] will next say something else than at `last`, if nothing is read until then.
     pub fn next_deadline(&self, last: Moment) -> Option<Moment> {
+        if self.whole.is_some() {
+            return None;
+        }
         let deadlines = self.sources.values().filter_map(|standing| standing.deadline(self.looked));
         deadlines.filter(|deadline| *deadline > last).min()
     }
@@ -170,9 +195,10 @@ impl Standings {
 
     /// Whether the main file is in use as it once was, and not as it is on disk.
     pub fn main_is_held(&self) -> bool {
-        self.sources.iter().any(|((role, _), standing)| {
-            *role == Role::Main && standing.good.is_some() && !matches!(standing.state, State::Whole)
-        })
+        self.whole.is_none()
+            && self.sources.iter().any(|((role, _), standing)| {
+                *role == Role::Main && standing.good.is_some() && !matches!(standing.state, State::Whole)
+            })
     }
 
     /// Forgets each missing source whose ids have all been taken over by sources that began to define them when it was
@@ -207,32 +233,58 @@ impl Standings {
     }
 }
 
+fn key_of(file: &SourceFile) -> (Role, OsString) {
+    (file.role, file.path.clone().into_os_string())
+}
+
+/// Those of `files` that are not what they were `before`; `None` if there is more to it than files that say something
+/// else, all of them whole.
+pub(super) fn changed_in_place<'f>(
+    before: &[Arc<SourceFile>],
+    files: &'f [Arc<SourceFile>],
+) -> Option<Vec<(usize, &'f Arc<SourceFile>)>> {
+    if before.len() != files.len() {
+        return None;
+    }
+    let unlike = before.iter().zip(files).enumerate().filter(|(_, (before, file))| !Arc::ptr_eq(before, file));
+    let is_in_place = |before: &SourceFile, file: &SourceFile| {
+        before.role == file.role
+            && before.path.as_os_str() == file.path.as_os_str()
+            && before.name == file.name
+            && matches!(file.content, Content::Parsed(..))
+    };
+    unlike.map(|(at, (before, file))| is_in_place(before, file).then_some((at, file))).collect()
+}
+
 impl Standing {
     fn after(
         before: Option<Self>,
         now: Moment,
-        file: &SourceFile,
+        file: &Arc<SourceFile>,
         ids_of: impl Fn(&SourceFile) -> Vec<ServiceId>,
     ) -> Self {
-        let name = Arc::clone(&file.name);
         let (known, state) = before.map_or((None, None), |before| (before.good, Some(before.state)));
         let since = match state {
             Some(State::Empty(since) | State::Broken(since, _)) => since,
             Some(State::Whole | State::Refused(_) | State::Missing(..) | State::Unseen) | None => now,
         };
-        let (good, state) = match &file.content {
-            Content::Parsed(node, _) if known.as_ref().is_some_and(|good| Arc::ptr_eq(&good.node, node)) => {
+        let (mut good, state) = match &file.content {
+            Content::Parsed(..) if known.as_ref().is_some_and(|good| good.source.content.is(&file.content)) => {
                 (known, State::Whole)
             }
-            Content::Parsed(node, text) => {
+            Content::Parsed(..) => {
                 let known = known.map(|good| good.ids).unwrap_or_default();
                 let ids = since_when(ids_of(file), &known, now);
-                (Some(Good { node: Arc::clone(node), text: Arc::clone(text), ids }), State::Whole)
+                (Some(Good { source: Arc::clone(file), ids }), State::Whole)
             }
             Content::Empty => (known, State::Empty(since)),
             Content::Broken(problem) => (known, State::Broken(since, problem.clone())),
             Content::Refused(problem) => (None, State::Refused(problem.clone())),
         };
+        let name = Arc::clone(&file.name);
+        if let Some(good) = good.as_mut().filter(|good| good.source.name != name) {
+            Arc::make_mut(&mut good.source).name = Arc::clone(&name);
+        }
         Self { name, good, state }
     }
 

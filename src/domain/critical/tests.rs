@@ -37,7 +37,7 @@ fn change(view: ServiceView, edit: impl FnOnce(&mut Launch)) -> ServiceView {
 }
 
 fn of(views: Vec<ServiceView>, ids: &[&str], now: u64) -> Critical {
-    let views = views.into_iter().map(Arc::new).collect::<Vec<_>>();
+    let views = views.into_iter().map(Arc::new).collect();
     Critical::of(&views, &ids.iter().map(|name| id(name)).collect::<Vec<_>>(), at(now))
 }
 
@@ -198,8 +198,8 @@ fn fleet() -> impl Strategy<Value = Vec<ServiceView>> {
 proptest! {
     #[test]
     fn links_do_not_overlap_sum_up_to_the_whole_and_are_declared(views in fleet(), asked in 0..10_usize, now in 60_000..90_000_u64) {
-        let views = views.into_iter().map(Arc::new).collect::<Vec<_>>();
-        let ids = views.get(asked).map(|view| view.id.clone()).into_iter().collect::<Vec<_>>();
+        let views: Roll<_> = views.into_iter().map(Arc::new).collect();
+        let ids = views.at(asked).map(|view| view.id.clone()).into_iter().collect::<Vec<_>>();
         let found = Critical::of(&views, &ids, at(now));
         prop_assert_eq!(found.chains.len(), 1);
         let begun = found.begun.expect("all were started");

@@ -5,27 +5,25 @@ use std::sync::Arc;
 
 use super::clothes::Wanted;
 use super::forms::{self, is_secret_name};
-use super::{SHORTEST, Secrets};
-use crate::domain::catalog::{Content, Reading};
-use crate::domain::{Catalog, Check, Kind, Node, Service, Value};
+use super::{Learner, SHORTEST, Secrets, Seen};
+use crate::domain::catalog::{Content, Reading, SourceFile};
+use crate::domain::{Catalog, Check, Kind, Node, Roll, Service, Value};
 
-impl Secrets {
+impl Learner {
+    /// What is secret by all that has been learnt.
+    pub fn known(&self) -> &Arc<Secrets> {
+        &self.known
+    }
+
     /// Learns what `reading` holds, whether or not it is taken into use. True if there is more to hide than before.
     pub fn learn_sources(&mut self, reading: &Reading) -> bool {
         let names = self.count();
-        let nodes = reading.files.iter().filter_map(|file| match &file.content {
-            Content::Parsed(node, _) => Some(Arc::clone(node)),
-            Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
-        });
-        let nodes: Vec<_> = nodes.collect();
-        let old = std::mem::take(&mut self.seen.sources);
-        let addresses: HashSet<_> = old.iter().map(Arc::as_ptr).collect();
-        let is_new = |node: &&Arc<Node>| !addresses.contains(&Arc::as_ptr(node));
-        nodes.iter().filter(is_new).for_each(|node| self.note_names(node));
+        let new = self.seen.take_sources(&reading.files);
+        nodes_of(&new).for_each(|node| self.note_names(node));
         let values = self.values.len();
         let differs = self.count() != names;
-        nodes.iter().filter(|node| differs || is_new(node)).for_each(|node| self.note_values(node));
-        self.seen.sources = nodes;
+        // What has a new name may stand in any of them.
+        nodes_of(if differs { &reading.files } else { &new }).for_each(|node| self.note_values(node));
         let around = &reading.surroundings;
         if differs || self.seen.surroundings != *around {
             let files = around.env_files.values().flatten().flatten().chain(&around.dotenv);
@@ -45,8 +43,11 @@ impl Secrets {
         }
         let known = |service: &Service| (service.id.as_str().to_lowercase(), service.display.name.to_lowercase());
         let before = (self.values.len(), self.open.len());
-        for (id, service) in &catalog.services {
-            if all || !in_use.services.get(id).is_some_and(|old| Arc::ptr_eq(old, service)) {
+        let nobody = Roll::default();
+        let known_by_now = if all { &nobody } else { &in_use.services };
+        // Most stay what and where they are.
+        for service in catalog.services.unlike(known_by_now).filter_map(|at| catalog.services.at(at)) {
+            if !known_by_now.get(&service.id).is_some_and(|old| Arc::ptr_eq(old, service)) {
                 self.open.extend(<[String; 2]>::from(known(service)));
                 self.note_service(service);
             }
@@ -56,14 +57,15 @@ impl Secrets {
     }
 
     fn count(&self) -> usize {
-        self.names.len() + self.keys.len()
+        self.known.names.len() + self.keys.len()
     }
 
     /// Works out what is hidden. What services are called is no secret, whoever uses it as one.
     fn arrange(&mut self, differs: bool) -> bool {
         if differs {
             let is_open = |value: &&String| self.open.iter().any(|name| name.contains(&value.to_lowercase()));
-            self.hidden = Wanted::new(self.values.iter().filter(|value| !is_open(value)).cloned().collect());
+            let hidden = self.values.iter().filter(|value| !is_open(value)).cloned().collect();
+            Arc::make_mut(&mut self.known).hidden = Wanted::new(hidden);
         }
         differs
     }
@@ -78,16 +80,23 @@ impl Secrets {
             Value::List(items) => items.iter().for_each(|item| self.note_names(item)),
             Value::Map(entries) => {
                 if let Some(Value::List(names)) = node.get("secrets").map(|node| &node.value) {
-                    self.names.extend(names.iter().filter_map(text));
+                    names.iter().filter_map(text).for_each(|name| self.note_name(name));
                 }
                 if is_secret_setting(node) {
                     let of = |key| node.get(key).and_then(text);
-                    self.names.extend(["env_map", "env_export"].into_iter().filter_map(of));
+                    ["env_map", "env_export"].into_iter().filter_map(of).for_each(|name| self.note_name(name));
                     self.keys.extend(["key", "arg_map"].into_iter().filter_map(of));
                 }
                 entries.iter().for_each(|entry| self.note_names(&entry.node));
             }
             Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) => {}
+        }
+    }
+
+    fn note_name(&mut self, name: String) {
+        // What has been published is copied only to say more.
+        if !self.known.names.contains(&name) {
+            Arc::make_mut(&mut self.known).names.insert(name);
         }
     }
 
@@ -179,7 +188,7 @@ impl Secrets {
     }
 
     fn is_declared(&self, name: &str) -> bool {
-        self.names.contains(name) || self.keys.contains(name)
+        self.known.names.contains(name) || self.keys.contains(name)
     }
 
     /// Notes what nobody has called secret; `KEY_TTL=3600` and `USE_TOKEN=false` give nothing away.
@@ -201,6 +210,31 @@ impl Secrets {
             }
         }
     }
+}
+
+impl Seen {
+    /// Takes `files` as what has been looked through; gives those that had not been.
+    fn take_sources(&mut self, files: &[Arc<SourceFile>]) -> Vec<Arc<SourceFile>> {
+        // Most stay what and where they are.
+        if self.sources.len() == files.len() {
+            let mut new = Vec::new();
+            for (old, file) in self.sources.iter_mut().zip(files).filter(|(old, file)| !Arc::ptr_eq(old, file)) {
+                *old = Arc::clone(file);
+                new.push(Arc::clone(file));
+            }
+            return new;
+        }
+        let old = std::mem::replace(&mut self.sources, files.to_vec());
+        let old: HashSet<_> = old.iter().map(Arc::as_ptr).collect();
+        files.iter().filter(|file| !old.contains(&Arc::as_ptr(file))).cloned().collect()
+    }
+}
+
+fn nodes_of(files: &[Arc<SourceFile>]) -> impl Iterator<Item = &Node> {
+    files.iter().filter_map(|file| match &file.content {
+        Content::Parsed(node, _) => Some(&**node),
+        Content::Empty | Content::Broken(_) | Content::Refused(_) => None,
+    })
 }
 
 fn is_secret_setting(node: &Node) -> bool {

@@ -14,6 +14,10 @@ fn mask(text: &str) -> String {
 
 /// What is known once `values` have been given to a service, of which those called `declared` are secret.
 fn knowing(declared: &[&str], values: &[(&str, &str)]) -> Secrets {
+    Secrets::clone(learner(declared, values).known())
+}
+
+fn learner(declared: &[&str], values: &[(&str, &str)]) -> Learner {
     let own = |(name, value): &(&str, &str)| ((*name).to_owned(), Some((*value).to_owned()));
     let spawn = Spawn {
         argv: vec!["a".to_owned()],
@@ -22,10 +26,11 @@ fn knowing(declared: &[&str], values: &[(&str, &str)]) -> Secrets {
         shared_env: Arc::default(),
     };
     let view = define(healthy("shop", 7), |service| service.kind = Kind::Process(Arc::new(spawn)));
-    let mut secrets = Secrets { names: declared.iter().map(|name| (*name).to_owned()).collect(), ..Secrets::default() };
-    let catalog = Catalog { services: [(view.id.clone(), view.service)].into_iter().collect(), ..Catalog::default() };
-    secrets.learn_services(&catalog, &Catalog::default());
-    secrets
+    let known = Secrets { names: declared.iter().map(|name| (*name).to_owned()).collect(), ..Secrets::default() };
+    let mut learner = Learner { known: Arc::new(known), ..Learner::default() };
+    let catalog = Catalog { services: [view.service].into_iter().collect(), ..Catalog::default() };
+    learner.learn_services(&catalog, &Catalog::default());
+    learner
 }
 
 #[test]
@@ -174,10 +179,10 @@ fn a_secret_is_hidden_by_its_value_wherever_it_turns_up() {
 
 #[test]
 fn what_was_secret_once_stays_hidden() {
-    let mut secrets = knowing(&[], &[("DB_PASSWORD", "abcdef")]);
+    let mut learner = learner(&[], &[("DB_PASSWORD", "abcdef")]);
     let nothing = Catalog::default();
-    assert!(!secrets.learn_services(&nothing, &nothing));
-    assert_eq!(secrets.hide("abcdef"), MASK);
+    assert!(!learner.learn_services(&nothing, &nothing));
+    assert_eq!(learner.known().hide("abcdef"), MASK);
 }
 
 #[test]

@@ -43,8 +43,9 @@ impl Supervisor {
     pub(super) fn resume(&mut self, now: Moment, cause: &str) {
         for (id, unit) in &mut self.fleet.units {
             unit.forgive(now);
-            self.deadlines.set(id, unit.phase.next_deadline());
+            self.agenda.note(id, &unit.phase);
         }
+        self.unplanned.add_all();
         self.strays.forgive(now);
         self.ledger.forgive(now);
         self.touched.wait_anew(now);

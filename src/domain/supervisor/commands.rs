@@ -19,7 +19,7 @@ impl Supervisor {
         if self.closing.is_some() && !matches!(command, Command::Shutdown(_)) {
             return Some(Err(Refusal::Impossible("the agent is ending".to_owned())));
         }
-        self.replan = true;
+        self.unplanned.add_all();
         let answer = match command {
             Command::Start(selection) => self.start(&selection),
             Command::Stop(selection) => self.stop(&selection),

@@ -1,13 +1,14 @@
-//! All units, and who depends on whom among them.
+//! All units, who depends on whom among them, and whom each can matter to.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use indexmap::IndexMap;
 use petgraph::algo::tarjan_scc;
 use petgraph::graphmap::DiGraphMap;
+use petgraph::unionfind::UnionFind;
 
 use super::unit::Unit;
-use crate::domain::{Dependency, Kind, RunId, ServiceId};
+use crate::domain::{Dependency, Kind, ServiceId};
 
 /// All units in the order of the catalog, with their dependencies as indices.
 #[derive(Clone, Debug, Default)]
@@ -20,13 +21,38 @@ pub struct Fleet {
     needs: Vec<Vec<Option<usize>>>,
     /// For each unit, who depends on it.
     dependents: Vec<Vec<usize>>,
-    /// Where facts of a run were seen to belong. Only a hint: what it says is looked at before it is believed.
-    places: HashMap<RunId, usize>,
+    /// For each unit, its place in `order`.
+    ranks: Vec<usize>,
+    /// For each unit, in which of the `circles` it is.
+    circle_of: Vec<usize>,
+    /// The units that can matter to each other when something is planned: they are tied by dependencies, or have the same
+    /// port.
+    circles: Vec<Vec<usize>>,
+    /// Those that may have been removed, and are there until they have ended.
+    leaving: BTreeSet<ServiceId>,
+    is_rearranged: bool,
+}
+
+/// Units that are planned together, by their indices, each after all that it depends on.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope(Vec<usize>);
+
+impl Scope {
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The index of the unit at this place.
+    pub fn index(&self, at: usize) -> usize {
+        self.0[at]
+    }
 }
 
 impl Fleet {
     /// Learns the dependencies anew; to be called whenever units or their definitions have changed.
     pub fn relate(&mut self) {
+        self.is_rearranged = true;
         let mut graph = DiGraphMap::<usize, ()>::with_capacity(self.units.len(), self.units.len());
         let mut dependents = vec![Vec::new(); self.units.len()];
         let index_of = |dependency: &Dependency| self.units.get_index_of(&dependency.id);
@@ -44,11 +70,77 @@ impl Fleet {
         // catalog alone would not allow, its members stay beside each other and wait for one another, visibly.
         self.order = tarjan_scc(&graph).into_iter().flatten().collect();
         self.dependents = dependents;
+        self.ranks = vec![0; self.units.len()];
+        for (rank, index) in self.order.iter().enumerate() {
+            self.ranks[*index] = rank;
+        }
+        self.draw_circles();
     }
 
-    /// Indices of all units, each after all that it depends on.
-    pub fn order(&self) -> &[usize] {
-        &self.order
+    fn draw_circles(&mut self) {
+        let mut tied = UnionFind::<usize>::new(self.units.len());
+        let mut holders = HashMap::new();
+        for (index, unit) in self.units.values().enumerate() {
+            for target in self.needs[index].iter().flatten() {
+                tied.union(index, *target);
+            }
+            if let Some(port) = unit.service.port {
+                tied.union(index, *holders.entry(port).or_insert(index));
+            }
+        }
+        self.circle_of = tied.into_labeling();
+        self.circles = vec![Vec::new(); self.units.len()];
+        for (index, circle) in self.circle_of.iter().enumerate() {
+            self.circles[*circle].push(index);
+        }
+    }
+
+    /// Whether units have come, gone or changed places since it was last asked.
+    pub fn take_rearranged(&mut self) -> bool {
+        std::mem::take(&mut self.is_rearranged)
+    }
+
+    /// All units.
+    pub fn whole(&self) -> Scope {
+        Scope(self.order.clone())
+    }
+
+    /// The units of `ids` that there are, and all that they can matter to.
+    pub fn around<'a>(&self, ids: impl IntoIterator<Item = &'a ServiceId>) -> Scope {
+        let indices = ids.into_iter().filter_map(|id| self.units.get_index_of(id));
+        let circles: BTreeSet<_> = indices.map(|index| self.circle_of[index]).collect();
+        let mut scope: Vec<_> = circles.into_iter().flat_map(|circle| self.circles[circle].iter().copied()).collect();
+        scope.sort_unstable_by_key(|index| self.ranks[*index]);
+        Scope(scope)
+    }
+
+    /// Where in `scope` the unit at `index` is.
+    pub fn place_in(&self, scope: &Scope, index: usize) -> Option<usize> {
+        let rank = self.ranks[index];
+        if scope.0.len() == self.order.len() {
+            return Some(rank);
+        }
+        scope.0.binary_search_by_key(&rank, |index| self.ranks[*index]).ok()
+    }
+
+    /// No source defines `id` any more: it is there until it has ended.
+    pub fn dismiss(&mut self, id: &ServiceId) {
+        if let Some(unit) = self.units.get_mut(id) {
+            unit.removed = true;
+            self.leaving.insert(id.clone());
+        }
+    }
+
+    /// Forgets those that no source defines and that have ended; true if there were any.
+    pub fn forget_the_gone(&mut self) -> bool {
+        self.leaving.retain(|id| self.units.get(id).is_some_and(|unit| unit.removed));
+        let is_gone = |unit: &Unit| unit.removed && !unit.is_live();
+        if !self.leaving.iter().any(|id| self.units.get(id).is_some_and(is_gone)) {
+            return false;
+        }
+        self.units.retain(|_, unit| !is_gone(unit));
+        self.relate();
+        true
     }
 
     /// What the unit at `index` depends on, each with the index of its unit, if there is one.
@@ -69,25 +161,14 @@ impl Fleet {
         dependents.iter().map(|index| &self.at(*index).service.id)
     }
 
-    /// The service that facts of `run` are about.
-    pub fn concerned(&mut self, run: &RunId) -> Option<ServiceId> {
-        let concerns = |unit: &Unit| unit.phase.concerns(run);
-        let hint = self.places.get(run).and_then(|index| self.units.get_index(*index));
-        if let Some((id, _)) = hint.filter(|(_, unit)| concerns(unit)) {
-            return Some(id.clone());
-        }
-        let found = self.units.iter().position(|(_, unit)| concerns(unit))?;
-        // Of runs that are over nobody asks any more.
-        if self.places.len() > 2 * self.units.len() {
-            self.places.clear();
-        }
-        self.places.insert(run.clone(), found);
-        self.units.get_index(found).map(|(id, _)| id.clone())
-    }
-
     /// The unit at `index`, which comes from this fleet.
     pub fn at(&self, index: usize) -> &Unit {
         &self.units[index]
+    }
+
+    /// The same, to be changed; not its definition.
+    pub fn at_mut(&mut self, index: usize) -> &mut Unit {
+        &mut self.units[index]
     }
 
     /// Everything that `id` depends on, directly or not, each after all that it depends on itself.

@@ -6,7 +6,6 @@
 use super::Supervisor;
 use super::fleet::Fleet;
 use super::phase::Phase;
-use super::plan::Question;
 use super::unit::Unit;
 use super::verdict::Verdict;
 use crate::domain::catalog::Reading;
@@ -63,14 +62,19 @@ impl Supervisor {
             }
         }
         let frame = !is_first && CatalogDiff::between(&self.catalog, &tried.catalog).frame;
-        services.iter_mut().for_each(|planned| tried.secrets.veil(&mut planned.text));
+        services.iter_mut().for_each(|planned| tried.secrets.known().veil(&mut planned.text));
         Forecast { services, problems: tried.problems, frame }
     }
 
+    /// The answer for each unit, by its index.
     fn verdicts(&self, fleet: &Fleet, now: Moment) -> Vec<Verdict> {
-        let (straying, ending) = (self.strays.services(), self.strays.within_reach());
-        let closing = self.is_clearing();
-        Question { fleet, intent: &self.intent, straying: &straying, ending: &ending, closing, now }.plan().verdicts
+        let scope = fleet.whole();
+        let plan = self.plan_of(fleet, &scope, now);
+        let mut verdicts = vec![Verdict::default(); scope.len()];
+        for (at, verdict) in plan.verdicts.into_iter().enumerate() {
+            verdicts[scope.index(at)] = verdict;
+        }
+        verdicts
     }
 
     /// All units when the runs that make way for others have ended, and the others have not begun.

@@ -176,9 +176,10 @@ impl Supervisor {
     }
 
     fn has_changed(&mut self, id: ServiceId) {
-        let deadline = self.fleet.units.get(&id).and_then(|unit| unit.phase.next_deadline());
-        self.deadlines.set(&id, deadline);
-        self.replan = true;
+        if let Some(unit) = self.fleet.units.get(&id) {
+            self.agenda.note(&id, &unit.phase);
+        }
+        self.unplanned.add_all();
         self.dirty.insert(id);
     }
 }

@@ -23,17 +23,19 @@ impl Supervisor {
         self.basis = settled.basis;
         // Whether there is anything that relations between units may have changed by.
         let mut is_moved = false;
-        for (at, (id, service)) in catalog.services.iter().enumerate() {
-            // Most stay what and where they are.
-            let unchanged = |unit: &Unit| !unit.removed && Arc::ptr_eq(&unit.service, service);
-            if self.fleet.units.get_index(at).is_some_and(|(_, unit)| unchanged(unit)) {
-                continue;
-            }
+        // Most stay what and where they are, and so do their units.
+        let unlike = catalog.services.unlike(&self.catalog.services);
+        for (at, service) in unlike.filter_map(|at| Some((at, catalog.services.at(at)?))) {
+            let id = &service.id;
             match self.fleet.units.get_full_mut(id) {
-                Some((_, _, unit)) if unchanged(unit) => is_moved = true,
+                Some((_, _, unit)) if !unit.removed && Arc::ptr_eq(&unit.service, service) => is_moved = true,
                 Some((index, _, unit)) => {
-                    is_moved |= index != at || unit.service.depends_on != service.depends_on;
+                    // A port ties units together as well.
+                    is_moved |= index != at
+                        || unit.service.depends_on != service.depends_on
+                        || unit.service.port != service.port;
                     self.dirty.insert(id.clone());
+                    self.unplanned.add(id);
                     let live_before = unit.service.probes.clone();
                     let returns = unit.removed;
                     let redefined = diff.changed.iter().find(|(changed, _)| changed == id);
@@ -49,7 +51,7 @@ impl Supervisor {
                     {
                         board.replace(&service.probes, now);
                     }
-                    self.deadlines.set(id, unit.phase.next_deadline());
+                    self.agenda.note(id, &unit.phase);
                 }
                 None => {
                     is_moved = true;
@@ -59,9 +61,9 @@ impl Supervisor {
             }
         }
         for id in &diff.removed {
-            if let Some(unit) = self.fleet.units.get_mut(id) {
+            if self.fleet.units.contains_key(id) {
                 is_moved = true;
-                unit.removed = true;
+                self.fleet.dismiss(id);
                 self.dirty.insert(id.clone());
             }
         }
@@ -69,10 +71,12 @@ impl Supervisor {
             self.order_units(&catalog);
             self.fleet.relate();
         }
+        if is_moved || diff.frame || self.closing.is_some() {
+            self.unplanned.add_all();
+        }
         self.redraw = true;
-        self.replan = true;
         self.catalog = catalog;
-        self.keep_logs(!diff.is_empty() || self.generation == 0);
+        self.keep_logs(diff.may_change_logs() || self.generation == 0);
         if !diff.is_empty() || self.generation == 0 {
             self.generation += 1;
             let is_first = self.generation == 1;
@@ -107,26 +111,23 @@ impl Supervisor {
             return;
         }
         let services = &self.catalog.services;
-        let writing = services.values().filter(|service| matches!(service.kind, Kind::Process(_)));
+        let writing = services.iter().filter(|service| matches!(service.kind, Kind::Process(_)));
         let policies = writing.map(|service| (service.id.clone(), service.log)).collect();
-        self.troubles.retain(|id, _| services.contains_key(id));
+        self.troubles.retain(|id, _| services.contains(id));
         self.effects.push(Effect::KeepLogs(policies));
     }
 
     /// Removed units that have ended are forgotten.
     pub(super) fn forget_removed(&mut self) {
-        let before = self.fleet.units.len();
-        self.fleet.units.retain(|_, unit| !unit.removed || unit.is_live());
-        if self.fleet.units.len() != before {
-            self.fleet.relate();
-            self.replan = true;
+        if self.fleet.forget_the_gone() {
+            self.unplanned.add_all();
             self.redraw = true;
         }
     }
 
     /// The order of the catalog, with the removed at the end.
     fn order_units(&mut self, catalog: &crate::domain::Catalog) {
-        let rank = |id: &ServiceId| catalog.services.get_index_of(id).unwrap_or(usize::MAX);
+        let rank = |id: &ServiceId| catalog.services.place_of(id).unwrap_or(usize::MAX);
         self.fleet.units.sort_by_cached_key(|id, _| rank(id));
     }
 
@@ -142,6 +143,7 @@ impl Supervisor {
                 && unit.service.restart.is_success(&end.exit)
             {
                 unit.phase = Phase::Completed;
+                self.unplanned.add(&end.id);
             }
         }
         let units = &mut self.fleet.units;
@@ -154,6 +156,7 @@ impl Supervisor {
             None => true,
         });
         for found in self.strays.take_found() {
+            self.unplanned.add_all();
             let id = found.id.clone();
             let needed_by = self.fleet.direct_dependents(&id).next().cloned();
             let known = self.fleet.units.get_mut(&id).filter(|unit| matches!(unit.service.kind, Kind::Process(_)));
@@ -172,7 +175,7 @@ impl Supervisor {
                     } else if unpinned {
                         unit.brought_by = needed_by;
                     }
-                    self.deadlines.set(&id, unit.phase.next_deadline());
+                    self.agenda.note(&id, &unit.phase);
                 }
                 // It may be defined where it can't be read now, or in a way that is not valid.
                 None if unsettled || invalid.contains(&id) => self.strays.keep(found),

@@ -6,10 +6,12 @@
 
 mod absence;
 mod actions;
+mod agenda;
 mod commands;
 mod fleet;
 mod forecast;
 mod foreign;
+mod gallery;
 mod generation;
 mod health;
 mod launches;
@@ -35,8 +37,10 @@ use std::sync::Arc;
 
 use self::absence::Attendance;
 use self::actions::Actions;
-use self::fleet::Fleet;
+use self::agenda::{Agenda, Unplanned};
+use self::fleet::{Fleet, Scope};
 use self::foreign::Takes;
+use self::gallery::Gallery;
 use self::generation::Strays;
 use self::notices::Board as NoticeBoard;
 use self::phase::{CommandFact, Input, Phase};
@@ -45,7 +49,7 @@ use self::touched::{Follows, Touched};
 use self::unit::Orders;
 use self::waiting::{Held, Reads};
 use super::catalog::{Basis, Ledger};
-use super::secrets::Secrets;
+use super::secrets::Learner;
 use super::{
     Catalog, Effect, Event, FoundEnd, Intent, Light, Moment, Occurrence, Part, Problem, RunId, RunIds, ServiceId,
     ServiceView, Severity, Shutdown, Snapshot,
@@ -63,7 +67,7 @@ pub struct Supervisor {
     problems: Arc<[Problem]>,
     basis: Arc<Basis>,
     /// What no face is told.
-    secrets: Arc<Secrets>,
+    secrets: Learner,
     /// Whose log can't be kept within its bounds, and why.
     troubles: BTreeMap<ServiceId, String>,
     fleet: Fleet,
@@ -88,11 +92,12 @@ pub struct Supervisor {
     dirty: BTreeSet<ServiceId>,
     /// Whether something else has changed that faces see.
     redraw: bool,
-    /// Whether something has changed that plans depend on.
-    replan: bool,
-    /// When each unit has something to do by itself.
-    deadlines: Deadlines,
+    /// What has changed since the last plan that plans depend on.
+    unplanned: Unplanned,
+    /// When each unit has something to do by itself, and whose runs are whose.
+    agenda: Agenda,
     effects: Vec<Effect>,
+    gallery: Gallery,
     snapshot: Arc<Snapshot>,
 }
 
@@ -108,7 +113,7 @@ impl Supervisor {
             held: None,
             problems: Arc::new([]),
             basis: Arc::default(),
-            secrets: Arc::default(),
+            secrets: Learner::default(),
             troubles: BTreeMap::new(),
             fleet: Fleet::default(),
             intent: Intent::new(),
@@ -126,9 +131,10 @@ impl Supervisor {
             has_exited: false,
             dirty: BTreeSet::new(),
             redraw: false,
-            replan: false,
-            deadlines: Deadlines::default(),
+            unplanned: Unplanned::default(),
+            agenda: Agenda::default(),
             effects: Vec::new(),
+            gallery: Gallery::default(),
             snapshot: Arc::new(Snapshot::empty()),
         }
     }
@@ -163,7 +169,7 @@ impl Supervisor {
             Event::NotTaken { run, error } => self.not_taken(now, &run, error),
             Event::Exited { run, exit, left } => {
                 if self.strays.exited(&run, left) {
-                    self.replan = true;
+                    self.unplanned.add_all();
                     if left == 0 {
                         self.stranger_ended(&run, &[]);
                     }
@@ -173,7 +179,7 @@ impl Supervisor {
             }
             Event::Ended { run, spared } => {
                 if self.strays.exited(&run, 0) {
-                    self.replan = true;
+                    self.unplanned.add_all();
                     self.stranger_ended(&run, &[]);
                 } else {
                     self.step(now, &run, Input::Ended(spared));
@@ -181,6 +187,7 @@ impl Supervisor {
             }
             Event::KillFailed { run, pids } => {
                 self.strays.kill_failed(&run);
+                self.unplanned.add_all();
                 self.stranger_ended(&run, &pids);
                 self.step(now, &run, Input::KillFailed(pids));
             }
@@ -212,7 +219,7 @@ impl Supervisor {
         if self.ledger.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.settle(now, "what was gone or broken for a moment stays so");
         }
-        for id in self.deadlines.take_due(now) {
+        for id in self.agenda.take_due(now) {
             self.step_unit(now, &id, Input::Time);
         }
         for (id, file) in self.touched.take_due(now) {
@@ -223,8 +230,8 @@ impl Supervisor {
         }
         self.strays.step(now, &mut self.effects);
         self.order_takes();
-        while std::mem::take(&mut self.replan) {
-            self.plan(now);
+        while let Some(scope) = self.unplanned.take(&self.fleet) {
+            self.plan(now, &scope);
             if self.closing == Some(Shutdown::Now) && self.is_clearing() {
                 self.kill_all(now);
             }
@@ -233,7 +240,7 @@ impl Supervisor {
         self.answer_readers();
         self.conclude();
         let mut effects = std::mem::take(&mut self.effects);
-        effects.iter_mut().for_each(|effect| self.secrets.veil_effect(effect));
+        effects.iter_mut().for_each(|effect| self.secrets.known().veil_effect(effect));
         effects
     }
 
@@ -242,7 +249,7 @@ impl Supervisor {
         if self.has_exited {
             return None;
         }
-        let by_unit = [self.deadlines.first(), self.touched.next_deadline(), self.strays.next_deadline()];
+        let by_unit = [self.agenda.next_deadline(), self.touched.next_deadline(), self.strays.next_deadline()];
         let own = [self.ledger.next_deadline(), self.notices.next_deadline()];
         by_unit.into_iter().chain(own).flatten().min()
     }
@@ -252,8 +259,42 @@ impl Supervisor {
         &self.snapshot
     }
 
+    /// What of that which is kept up to date, change by change, is not what working all of it out anew comes to; for tests.
+    /// It costs as much as that.
+    pub fn not_as_anew(&self, now: Moment) -> Vec<String> {
+        let mut differs = Vec::new();
+        if self.gallery != self.gallery_anew() {
+            differs.push("other views are shown than those of the units".to_owned());
+        }
+        let defined = self.catalog.services.iter().map(Some).chain(std::iter::repeat(None));
+        for (unit, service) in self.fleet.units.values().zip(defined) {
+            let is_as_defined = service.map_or(unit.removed, |service| Arc::ptr_eq(service, &unit.service));
+            if !is_as_defined {
+                differs.push(format!("{} is not what is defined in its place", unit.service.id));
+            }
+        }
+        if self.closing.is_some() {
+            return differs;
+        }
+        let scope = self.fleet.whole();
+        let Plan { verdicts, stop, wait: _, start } = self.plan_of(&self.fleet, &scope, now);
+        for index in stop.into_iter().chain(start) {
+            differs.push(format!("{} is to be stopped or started", self.fleet.at(index).service.id));
+        }
+        for (at, verdict) in verdicts.iter().enumerate() {
+            let unit = self.fleet.at(scope.index(at));
+            let id = &unit.service.id;
+            if *verdict != unit.verdict {
+                differs.push(format!("{id}: {:?} instead of {verdict:?}", unit.verdict));
+            }
+            let strange = unit.phase.runs().filter(|run| self.agenda.whose(run) != Some(id));
+            differs.extend(strange.map(|run| format!("{run} is not known to be one of {id}")));
+        }
+        differs
+    }
+
     fn step(&mut self, now: Moment, run: &RunId, input: Input) {
-        let Some(id) = self.fleet.concerned(run) else { return };
+        let Some(id) = self.agenda.whose(run).cloned() else { return };
         match run.part() {
             Part::Main | Part::Step => self.step_unit(now, &id, input),
             Part::StopCommand => {
@@ -271,11 +312,13 @@ impl Supervisor {
         let changed = unit.step(now, input, &mut orders);
         unit.note_launch(now);
         // That a port is still taken is no news to anybody, but what is in that phase can be stopped again.
-        self.replan |= changed || before != std::mem::discriminant(&unit.phase);
+        if changed || before != std::mem::discriminant(&unit.phase) {
+            self.unplanned.add(id);
+        }
         if changed {
             self.dirty.insert(id.clone());
         }
-        self.deadlines.set(id, unit.phase.next_deadline());
+        self.agenda.note(id, &unit.phase);
     }
 
     /// Gives a service a new run because its files have changed; also one that has failed or completed, which may fare
@@ -289,7 +332,7 @@ impl Supervisor {
                 unit.loop_file = None;
                 unit.start_afresh();
                 unit.again = unit.is_live();
-                self.replan = true;
+                self.unplanned.add(id);
                 format!("restarts: {file} changed")
             }
             Follows::GiveUp => {
@@ -302,13 +345,10 @@ impl Supervisor {
         self.effects.push(Effect::Record(Occurrence { kind: "touched", generation, service, run: None, text }));
     }
 
-    fn plan(&mut self, now: Moment) {
-        let (straying, ending) = (self.strays.services(), self.strays.within_reach());
-        let closing = self.is_clearing();
-        let question =
-            Question { fleet: &self.fleet, intent: &self.intent, straying: &straying, ending: &ending, closing, now };
-        let Plan { verdicts, stop, wait, start } = question.plan();
-        for (unit, verdict) in self.fleet.units.values_mut().zip(verdicts) {
+    fn plan(&mut self, now: Moment, scope: &Scope) {
+        let Plan { verdicts, stop, wait, start } = self.plan_of(&self.fleet, scope, now);
+        for (at, verdict) in verdicts.into_iter().enumerate() {
+            let unit = self.fleet.at_mut(scope.index(at));
             if let super::WantedBy::Dependency(by) = &verdict.wanted_by {
                 unit.brought_by = Some(by.clone());
             }
@@ -340,8 +380,17 @@ impl Supervisor {
         self.forget_removed();
     }
 
+    /// What should happen next to the units of `scope`, all of which are in `fleet`.
+    fn plan_of(&self, fleet: &Fleet, scope: &Scope, now: Moment) -> Plan {
+        let (straying, ending) = (self.strays.services(), self.strays.within_reach());
+        let closing = self.is_clearing();
+        let intent = &self.intent;
+        Question { fleet, scope, intent, straying: &straying, ending: &ending, closing, now }.plan()
+    }
+
     /// Views of all that has changed, and the notices that follow from them.
     fn refresh(&mut self, now: Moment) {
+        let mut changed = Vec::new();
         for id in std::mem::take(&mut self.dirty) {
             let Some(unit) = self.fleet.units.get_mut(&id) else { continue };
             let watches = unit.verdict.is_wanted() && !unit.removed;
@@ -352,11 +401,17 @@ impl Supervisor {
             unit.note_launch(now);
             let last_action = self.actions.last(&id).cloned();
             let mut view = ServiceView { last_action, ..view::view(unit, &self.intent, now) };
-            self.secrets.veil_view(&mut view);
+            self.secrets.known().veil_view(&mut view);
             if unit.view.as_deref() != Some(&view) {
-                unit.view = Some(Arc::new(view));
+                let view = Arc::new(view);
+                unit.view = Some(Arc::clone(&view));
+                changed.push(view);
                 self.redraw = true;
             }
+        }
+        let is_rearranged = self.fleet.take_rearranged();
+        if is_rearranged || !changed.into_iter().all(|view| self.gallery.replace(view)) {
+            self.gallery = self.gallery_anew();
         }
         if std::mem::take(&mut self.redraw) {
             let snapshot = Arc::new(self.picture());
@@ -377,33 +432,29 @@ impl Supervisor {
         }
     }
 
+    fn gallery_anew(&self) -> Gallery {
+        Gallery::of(self.fleet.units.values().filter_map(|unit| unit.view.clone()))
+    }
+
     fn picture(&self) -> Snapshot {
-        let services = self.fleet.units.values().filter_map(|unit| unit.view.clone()).collect::<Vec<_>>();
-        let wanted = services.iter().filter(|view| view.wanted && view.counted);
-        let (mut count, mut healthy, mut light) = (0, 0, Light::Gray);
-        for view in wanted {
-            count += 1;
-            healthy += usize::from(view.light == Light::Green);
-            light = light.max(view.light);
-        }
+        let mut light = self.gallery.light();
         if self.problems.iter().any(|problem| problem.severity == Severity::Error) {
             light = light.max(Light::Yellow);
         }
-        let summary = if count == 0 { "nothing wanted".to_owned() } else { format!("{healthy} of {count} healthy") };
         Snapshot {
             revision: self.snapshot.revision + 1,
             generation: self.generation,
             light,
-            summary,
+            summary: self.gallery.summary(),
             problems: self.all_problems(),
             groups: if *self.snapshot.groups == *self.catalog.groups {
                 Arc::clone(&self.snapshot.groups)
             } else {
                 self.catalog.groups.as_slice().into()
             },
-            services: services.into(),
+            services: self.gallery.views().clone(),
             basis: Arc::clone(&self.basis),
-            secrets: Arc::clone(&self.secrets),
+            secrets: Arc::clone(self.secrets.known()),
             waiting: self.held.as_ref().map(|held| Arc::clone(&held.waiting)),
             notifications_paused: self.notices.is_paused(),
             shutting_down: self.closing.is_some(),
@@ -415,7 +466,8 @@ impl Supervisor {
         if self.troubles.is_empty() {
             return Arc::clone(&self.problems);
         }
-        let troubles = self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, &*self.secrets.hide(trouble)));
+        let troubles =
+            self.troubles.iter().map(|(id, trouble)| Problem::of_service(id, &*self.secrets.known().hide(trouble)));
         let mut problems: Vec<Problem> = self.problems.iter().cloned().chain(troubles).collect();
         problems.sort_by_key(|problem| problem.severity);
         problems.into()
@@ -453,44 +505,5 @@ impl Supervisor {
     fn record(&mut self, kind: &'static str, text: String) {
         let generation = self.generation;
         self.effects.push(Effect::Record(Occurrence { kind, generation, service: None, run: None, text }));
-    }
-}
-
-/// When which unit has something to do by itself.
-#[derive(Clone, Debug, Default)]
-struct Deadlines {
-    of: BTreeMap<ServiceId, Moment>,
-    sorted: BTreeSet<(Moment, ServiceId)>,
-}
-
-impl Deadlines {
-    fn set(&mut self, id: &ServiceId, deadline: Option<Moment>) {
-        if self.of.get(id).copied() == deadline {
-            return;
-        }
-        if let Some(old) = self.of.remove(id) {
-            self.sorted.remove(&(old, id.clone()));
-        }
-        if let Some(new) = deadline {
-            self.of.insert(id.clone(), new);
-            self.sorted.insert((new, id.clone()));
-        }
-    }
-
-    fn first(&self) -> Option<Moment> {
-        self.sorted.first().map(|(deadline, _)| *deadline)
-    }
-
-    /// Those that are due; each sets its next one by itself.
-    fn take_due(&mut self, now: Moment) -> Vec<ServiceId> {
-        let mut due = Vec::new();
-        while let Some((deadline, _)) = self.sorted.first()
-            && *deadline <= now
-            && let Some((_, id)) = self.sorted.pop_first()
-        {
-            self.of.remove(&id);
-            due.push(id);
-        }
-        due
     }
 }

@@ -113,12 +113,7 @@ impl Board {
 
     /// Looks for what is new in `new`; recoveries and troubles are told by [`Self::step`].
     pub fn look(&mut self, now: Moment, old: &Snapshot, new: &Snapshot) {
-        let same =
-            |at: usize, view: &Arc<ServiceView>| old.services.get(at).is_some_and(|before| Arc::ptr_eq(before, view));
-        for (at, view) in new.services.iter().enumerate() {
-            if same(at, view) {
-                continue;
-            }
+        for view in new.services.unlike(&old.services).filter_map(|at| new.services.at(at)) {
             if is_trouble(view) {
                 let track = self.tracks.entry(view.id.clone()).or_default();
                 // That it has given up is news, even if it was told to be unhealthy before.

@@ -9,7 +9,7 @@ use super::meter::Meter;
 use crate::domain::diff::changed_names;
 use crate::domain::secrets::masked_words;
 use crate::domain::text;
-use crate::domain::{Exit, Moment, Outcome, Part, PortHolder, RunId, Spared, Spawn, Step};
+use crate::domain::{Exit, Moment, Outcome, PortHolder, RunId, Spared, Spawn, Step};
 
 /// Where a service's process is.
 #[derive(Clone, Debug, PartialEq)]
@@ -343,24 +343,20 @@ impl Phase {
         }
     }
 
-    /// Whether facts of `run` are about this. The one place where late facts are dropped.
-    pub fn concerns(&self, run: &RunId) -> bool {
-        match self {
-            Self::Spawning(attempt) => {
-                attempt.run == *run || attempt.stranger.as_ref().is_some_and(|stranger| stranger.watch == *run)
-            }
-            Self::Preparing(preparing) => preparing.attempt.run == *run,
-            Self::Up(life) => life.run == *run,
-            Self::Stopping(ending) => match &ending.command {
-                Some(command) if run.part() == Part::StopCommand => command.run == *run,
-                Some(_) | None => ending.run == *run,
-            },
-            Self::Foreign(stranger) => stranger.watch == *run,
-            Self::Watching(watch, _) => watch == run,
+    /// The runs whose facts are about this.
+    pub fn runs(&self) -> impl Iterator<Item = &RunId> + Clone {
+        let (one, other) = match self {
+            Self::Spawning(attempt) => (Some(&attempt.run), attempt.stranger.as_ref().map(|stranger| &stranger.watch)),
+            Self::Preparing(preparing) => (Some(&preparing.attempt.run), None),
+            Self::Up(life) => (Some(&life.run), None),
+            Self::Stopping(ending) => (Some(&ending.run), ending.command.as_ref().map(|command| &command.run)),
+            Self::Foreign(stranger) => (Some(&stranger.watch), None),
+            Self::Watching(watch, _) => (Some(watch), None),
             Self::Idle | Self::Prepared(_) | Self::Rested | Self::Completed | Self::Failed(_) | Self::Backoff(_) => {
-                false
+                (None, None)
             }
-        }
+        };
+        one.into_iter().chain(other)
     }
 
     /// The board that tells the health, if there is one.

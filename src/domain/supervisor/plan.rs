@@ -2,18 +2,23 @@
 //!
 //! Who may not run is stopped before anything is started, dependents before what they need; what may run is started as
 //! soon as what it needs is there, so that waves run in parallel. Each answer carries its reasons.
+//!
+//! It is asked of some of the units, or of all: of none without all others that have a say in it, so that the answer is the
+//! same either way.
 
-use super::fleet::{Fleet, is_counted};
+use super::fleet::{Fleet, Scope, is_counted};
 use super::phase::Phase;
 use super::unit::Unit;
 use super::verdict::Verdict;
-use crate::domain::{Blocker, Condition, HealthState, Intent, Kind, Moment, ServiceId, WantedBy};
+use crate::domain::{Blocker, Condition, Dependency, HealthState, Intent, Kind, Moment, ServiceId, WantedBy};
 
 /// What the planner looks at.
 #[derive(Debug)]
 pub struct Question<'a> {
     /// All units.
     pub fleet: &'a Fleet,
+    /// Those that it is about.
+    pub scope: &'a Scope,
     /// What the user has said.
     pub intent: &'a Intent,
     /// Services of which a stray run or a stranger still ends, and what is to be said of that.
@@ -29,7 +34,7 @@ pub struct Question<'a> {
 /// What to do next, by the units' indices.
 #[derive(Debug, Default)]
 pub struct Plan {
-    /// The answer for each unit.
+    /// The answer for each unit of the scope, in its order.
     pub verdicts: Vec<Verdict>,
     /// Units to stop now.
     pub stop: Vec<usize>,
@@ -42,7 +47,7 @@ pub struct Plan {
 impl Question<'_> {
     /// Answers it.
     pub fn plan(&self) -> Plan {
-        let mut plan = Plan { verdicts: vec![Verdict::default(); self.fleet.units.len()], ..Plan::default() };
+        let mut plan = Plan { verdicts: vec![Verdict::default(); self.scope.len()], ..Plan::default() };
         self.want(&mut plan.verdicts);
         let renewed = self.judge(&mut plan.verdicts);
         self.block(&mut plan.verdicts, &renewed);
@@ -53,25 +58,24 @@ impl Question<'_> {
 
     /// Who is wanted by whom: first what is pinned, then down along the dependencies.
     fn want(&self, verdicts: &mut [Verdict]) {
-        for &index in self.fleet.order() {
-            let unit = self.fleet.at(index);
-            if let Some(by) = self.pinned(unit) {
-                verdicts[index].wanted_by = by;
+        for (at, verdict) in verdicts.iter_mut().enumerate() {
+            if let Some(by) = self.pinned(self.unit(at)) {
+                verdict.wanted_by = by;
             }
         }
-        for &index in self.fleet.order().iter().rev() {
-            let unit = self.fleet.at(index);
-            if !verdicts[index].is_wanted()
+        for at in (0..self.scope.len()).rev() {
+            let unit = self.unit(at);
+            if !verdicts[at].is_wanted()
                 && let Some(by) = self.lingering(unit)
             {
-                verdicts[index].wanted_by = by;
+                verdicts[at].wanted_by = by;
             }
-            if !verdicts[index].is_wanted() {
+            if !verdicts[at].is_wanted() {
                 continue;
             }
-            for (dependency, target) in self.fleet.needs(index) {
+            for (dependency, target) in self.needs(at) {
                 let Some(target) = target.filter(|target| !verdicts[*target].is_wanted()) else { continue };
-                if self.may_be_wanted(self.fleet.at(target)) && !self.is_off(&dependency.id) {
+                if self.may_be_wanted(self.unit(target)) && !self.is_off(&dependency.id) {
                     verdicts[target].wanted_by = WantedBy::Dependency(unit.service.id.clone());
                 }
             }
@@ -109,9 +113,9 @@ impl Question<'_> {
     /// Who may not run now. Tells which units are about to get a new run.
     fn judge(&self, verdicts: &mut [Verdict]) -> Vec<bool> {
         let mut renewed = vec![false; verdicts.len()];
-        for &index in self.fleet.order() {
-            let unit = self.fleet.at(index);
-            let held = self.fleet.needs(index).any(|(dependency, target)| {
+        for at in 0..self.scope.len() {
+            let unit = self.unit(at);
+            let held = self.needs(at).any(|(dependency, target)| {
                 // What has run to its end has done its part.
                 let done = dependency.condition == Condition::Completed && unit.is_live();
                 !done && target.is_none_or(|target| self.is_kept_down(target, verdicts))
@@ -120,9 +124,9 @@ impl Question<'_> {
             let renew = unit.is_live()
                 && (unit.again
                     || unit.is_stale()
-                    || self.fleet.needs(index).any(|(dependency, target)| dependency.restart && with(target)));
-            renewed[index] = renew;
-            let verdict = &mut verdicts[index];
+                    || self.needs(at).any(|(dependency, target)| dependency.restart && with(target)));
+            renewed[at] = renew;
+            let verdict = &mut verdicts[at];
             verdict.held = held;
             verdict.down = self.closing || !verdict.is_wanted() || held || renew;
         }
@@ -130,11 +134,11 @@ impl Question<'_> {
     }
 
     /// Whether the service is meant to be down, so that what needs it can't be up.
-    fn is_kept_down(&self, index: usize, verdicts: &[Verdict]) -> bool {
-        let unit = self.fleet.at(index);
+    fn is_kept_down(&self, at: usize, verdicts: &[Verdict]) -> bool {
+        let unit = self.unit(at);
         match unit.service.kind {
             Kind::Process(_) | Kind::External => {
-                unit.removed || !unit.service.enabled || self.is_off(&unit.service.id) || verdicts[index].held
+                unit.removed || !unit.service.enabled || self.is_off(&unit.service.id) || verdicts[at].held
             }
             Kind::Detached | Kind::Settings => false,
         }
@@ -143,15 +147,15 @@ impl Question<'_> {
     /// What stands in the way of each.
     fn block(&self, verdicts: &mut [Verdict], renewed: &[bool]) {
         let ending = self.ports_of_the_ending();
-        for &index in self.fleet.order() {
-            let unit = self.fleet.at(index);
+        for at in 0..self.scope.len() {
+            let unit = self.unit(at);
             let mut blocked_by = Vec::new();
             let mut by_user = true;
-            for (dependency, target) in self.fleet.needs(index) {
+            for (dependency, target) in self.needs(at) {
                 let obstacle = match target {
                     None => Some("is not defined".to_owned()),
                     Some(target) => {
-                        let needed = self.fleet.at(target);
+                        let needed = self.unit(target);
                         self.obstacle(needed, &verdicts[target], renewed[target], dependency.condition)
                     }
                 };
@@ -166,13 +170,13 @@ impl Question<'_> {
                 blocked_by.push(Blocker { id: id.clone(), reason: (*reason).to_owned() });
                 by_user = false;
             }
-            if let Some((holder, port)) = self.port_in_the_way(index, &ending) {
+            if let Some((holder, port)) = self.port_in_the_way(at, &ending) {
                 let reason = format!("still holds port {port} while it stops");
                 blocked_by.push(Blocker { id: holder, reason });
                 by_user = false;
             }
             let idle = matches!(unit.phase, Phase::Idle);
-            let verdict = &mut verdicts[index];
+            let verdict = &mut verdicts[at];
             verdict.by_user = by_user && verdict.is_wanted() && idle;
             verdict.blocked_by = blocked_by;
         }
@@ -241,29 +245,29 @@ impl Question<'_> {
         }
     }
 
-    /// The units that are ending and have a port, with their indices.
+    /// The units that are ending and have a port, with their places in the scope, in the order of the catalog.
     fn ports_of_the_ending(&self) -> Vec<(usize, u16)> {
-        let ending = self.fleet.units.values().enumerate().filter(|(_, unit)| matches!(unit.phase, Phase::Stopping(_)));
-        ending.filter_map(|(index, unit)| Some((index, unit.service.port?))).collect()
+        let ending = (0..self.scope.len()).filter(|at| matches!(self.unit(*at).phase, Phase::Stopping(_)));
+        let mut ports: Vec<_> = ending.filter_map(|at| Some((at, self.unit(at).service.port?))).collect();
+        ports.sort_unstable_by_key(|(at, _)| self.scope.index(*at));
+        ports
     }
 
-    /// The one of `ending` that has the port of the unit at `index`, but is another.
-    fn port_in_the_way(&self, index: usize, ending: &[(usize, u16)]) -> Option<(ServiceId, u16)> {
-        let port = self.fleet.at(index).service.port?;
-        let (holder, _) = ending.iter().find(|(other, its)| *other != index && *its == port)?;
-        Some((self.fleet.at(*holder).service.id.clone(), port))
+    /// The one of `ending` that has the port of the unit at `at`, but is another.
+    fn port_in_the_way(&self, at: usize, ending: &[(usize, u16)]) -> Option<(ServiceId, u16)> {
+        let port = self.unit(at).service.port?;
+        let (holder, _) = ending.iter().find(|(other, its)| *other != at && *its == port)?;
+        Some((self.unit(*holder).service.id.clone(), port))
     }
 
     fn choose_stops(&self, plan: &mut Plan) {
-        for &index in self.fleet.order().iter().rev() {
-            let unit = self.fleet.at(index);
-            let verdict = &plan.verdicts[index];
+        for at in (0..self.scope.len()).rev() {
+            let unit = self.unit(at);
+            let verdict = &plan.verdicts[at];
             let due = match &unit.phase {
                 // What is in trouble is ended for itself, as if it had ended by itself: nobody else has to end first.
                 Phase::Up(_) if !verdict.down => unit.trouble(self.now).is_some(),
-                Phase::Up(_) | Phase::Preparing(_) => {
-                    verdict.down && !self.is_needed_by_the_ending(index, &plan.verdicts)
-                }
+                Phase::Up(_) | Phase::Preparing(_) => verdict.down && !self.is_needed_by_the_ending(at, &plan.verdicts),
                 Phase::Prepared(_) => verdict.down,
                 Phase::Stopping(ending) => verdict.down && !ending.asked,
                 Phase::Rested | Phase::Completed | Phase::Failed(_) | Phase::Backoff(_) => {
@@ -273,24 +277,25 @@ impl Question<'_> {
                 Phase::Idle | Phase::Spawning(_) => false,
             };
             if due {
-                plan.stop.push(index);
+                plan.stop.push(self.scope.index(at));
             }
         }
     }
 
     /// Whether a dependent that has to end, too, still lives.
-    fn is_needed_by_the_ending(&self, index: usize, verdicts: &[Verdict]) -> bool {
-        self.fleet.dependents(index).iter().any(|&dependent| {
-            let unit = self.fleet.at(dependent);
+    fn is_needed_by_the_ending(&self, at: usize, verdicts: &[Verdict]) -> bool {
+        let dependents = self.fleet.dependents(self.scope.index(at)).iter();
+        dependents.filter_map(|index| self.place_of(*index)).any(|dependent| {
+            let unit = self.unit(dependent);
             let lives = unit.is_live() && verdicts[dependent].down && !is_beyond_us(unit);
             lives || self.ending.contains(&unit.service.id)
         })
     }
 
     fn choose_starts(&self, plan: &mut Plan) {
-        for &index in self.fleet.order() {
-            let unit = self.fleet.at(index);
-            let verdict = &plan.verdicts[index];
+        for at in 0..self.scope.len() {
+            let unit = self.unit(at);
+            let verdict = &plan.verdicts[at];
             let due = match &unit.phase {
                 Phase::Idle | Phase::Prepared(_) => true,
                 Phase::Backoff(until) => *until <= self.now,
@@ -307,11 +312,27 @@ impl Question<'_> {
             // What is only looked at waits for nothing.
             let free = verdict.blocked_by.is_empty() || matches!(unit.service.kind, Kind::External);
             if due && free && !verdict.down {
-                plan.start.push(index);
+                plan.start.push(self.scope.index(at));
             } else if due {
-                plan.wait.push(index);
+                plan.wait.push(self.scope.index(at));
             }
         }
+    }
+
+    /// The unit at this place of the scope.
+    fn unit(&self, at: usize) -> &Unit {
+        self.fleet.at(self.scope.index(at))
+    }
+
+    /// What the unit at `at` depends on, each with its place, if there is such a unit.
+    fn needs(&self, at: usize) -> impl Iterator<Item = (&Dependency, Option<usize>)> {
+        let needs = self.fleet.needs(self.scope.index(at));
+        needs.map(|(dependency, target)| (dependency, target.and_then(|index| self.place_of(index))))
+    }
+
+    /// Where the unit at `index` is in the scope.
+    fn place_of(&self, index: usize) -> Option<usize> {
+        self.fleet.place_in(self.scope, index)
     }
 }
 

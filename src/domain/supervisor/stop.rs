@@ -293,6 +293,9 @@ impl Unit {
             return;
         }
         if !success {
+            if self.service.probes.is_empty() && healthy_for >= self.service.restart.reset_after {
+                self.first_cause = None;
+            }
             self.first_cause.get_or_insert_with(|| text.clone());
         }
         self.ended_by = Some(text.clone());

@@ -308,6 +308,8 @@ impl Unit {
         let text = board.complaint().map_or_else(|| state.as_str().to_owned(), str::to_owned);
         let run = self.phase.board_mut().map(|(run, _)| run.clone());
         match state {
+            // Without probes that says only that it runs, and what crashes again and again does so each time.
+            HealthState::Healthy if self.service.probes.is_empty() => {}
             HealthState::Healthy => self.first_cause = None,
             HealthState::Unhealthy => {
                 self.first_cause.get_or_insert_with(|| text.clone());

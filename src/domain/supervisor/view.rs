@@ -35,7 +35,7 @@ pub fn view(unit: &Unit, intent: &Intent, now: Moment) -> ServiceView {
         is_fresh: matches!(&unit.phase, Phase::Up(life) if life.fresh_until.is_some()),
         restarts: unit.restarts,
         last_exit: unit.last_exit.clone(),
-        first_cause: unit.first_cause.clone(),
+        first_cause: unit.first_cause.clone().filter(|_| health != HealthState::Healthy),
         blocked_by: if process == ProcessState::Waiting { verdict.blocked_by.clone() } else { Vec::new() },
         next_try: match unit.phase {
             Phase::Backoff(until) => Some(until),

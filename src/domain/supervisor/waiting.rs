@@ -93,8 +93,7 @@ impl Supervisor {
 
     /// Gives what was read to the ledger, and learns what is secret of it.
     pub(super) fn take_reading(&mut self, now: Moment, reading: Reading) {
-        let secrets = Arc::make_mut(&mut self.secrets);
-        if secrets.learn_sources(&reading) {
+        if self.secrets.learn_sources(&reading) {
             self.dirty.extend(self.fleet.units.keys().cloned());
             self.redraw = true;
         }
@@ -104,16 +103,14 @@ impl Supervisor {
     /// What the ledger holds good now, and what differs from what is in use; problems are told at once.
     fn judge(&mut self, now: Moment) -> (Settled, CatalogDiff) {
         let mut settled = self.ledger.settle(now);
-        let secrets = Arc::make_mut(&mut self.secrets);
-        if secrets.learn_services(&settled.resolution.catalog, &self.catalog) {
+        if self.secrets.learn_services(&settled.resolution.catalog, &self.catalog) {
             self.dirty.extend(self.fleet.units.keys().cloned());
             self.redraw = true;
         }
         let mut problems = std::mem::take(&mut settled.resolution.problems);
-        problems.iter_mut().for_each(|problem| secrets.veil_problem(problem));
+        problems.iter_mut().for_each(|problem| self.secrets.known().veil_problem(problem));
         if *self.problems != *problems {
             self.problems = problems.into();
-            self.replan = true;
             self.redraw = true;
         }
         let diff = CatalogDiff::between(&self.catalog, &settled.resolution.catalog);

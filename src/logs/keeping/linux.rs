@@ -23,6 +23,7 @@ pub(in crate::logs) struct Keeping {
 impl Keeping {
     /// Must be made within a tokio `LocalSet` (or local runtime) with time and I/O.
     pub fn start(dir: StateDir, inbox: Inbox, index: Rc<RefCell<LogIndex>>) -> Self {
+        // Without a bound; its task never waits for anything but orders, time and growth, so they are taken as they come.
         let (orders, given) = mpsc::unbounded_channel();
         let task = tokio::task::spawn_local(Keeper::new(dir, inbox, index).keep(given));
         Self { orders, task }

@@ -44,6 +44,8 @@ impl OsProcesses {
     /// None on this system.
     pub fn new(inbox: Inbox, dir: StateDir, clock: Clock) -> io::Result<Self> {
         let ground = Rc::new(Ground { inbox, dir, runs: RefCell::default() });
+        // Without a bound, because no order may be lost; of each run there are a start and a few steps of its end, and the
+        // next run is ordered when all has been told of the last.
         let (orders, given) = mpsc::unbounded_channel();
         let mut tasks = JoinSet::new();
         tasks.spawn_local(Worker { ground: Rc::clone(&ground), clock, tasks: JoinSet::new() }.work(given));

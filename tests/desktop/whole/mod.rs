@@ -4,6 +4,7 @@ mod absence;
 #[allow(dead_code, reason = "it is shared with the stories that have no desktop")]
 #[path = "../../e2e/desk.rs"]
 mod desk;
+mod load;
 mod menu;
 mod notices;
 

@@ -13,9 +13,12 @@ mod processes;
 mod sources;
 mod store;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
+use pilotlight::domain::catalog::SourceFile;
 use pilotlight::domain::{
     Event, Exit, FilePattern, Intent, LogPolicy, Moment, Notice, Occurrence, ProbeOrder, RunId, ServiceId,
 };
@@ -26,6 +29,9 @@ pub use self::notifier::Desktop;
 pub use self::processes::{Aside, Behaviour, Child, Spawning, stranger_on};
 use self::sources::UnderWay;
 pub use self::sources::reading;
+
+/// What a file said, and the source that it is, if it is one.
+type Seen = (String, Option<Arc<SourceFile>>);
 
 /// The machine; what others than the agent do to it is done to its fields.
 pub struct Machine {
@@ -40,6 +46,8 @@ pub struct Machine {
     pub memory: BTreeMap<ServiceId, u64>,
     /// The sources by name.
     pub disk: BTreeMap<String, String>,
+    /// Each file as it was last read: what has not changed is one and the same.
+    seen: RefCell<BTreeMap<String, Seen>>,
     /// The wishes that the agent knows.
     pub intent: Intent,
     /// Those that the next agent would find.
@@ -105,6 +113,7 @@ impl Machine {
             strangers: BTreeMap::new(),
             memory: BTreeMap::new(),
             disk: BTreeMap::new(),
+            seen: RefCell::default(),
             intent: Intent::new(),
             stored: Intent::new(),
             is_full: false,

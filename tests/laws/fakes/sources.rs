@@ -48,7 +48,12 @@ impl Machine {
 
     /// What a reading would find now.
     pub fn on_disk(&self, cause: String, order: u64) -> Reading {
-        let mut files = self.disk.iter().filter_map(|(name, text)| source(name, text)).collect::<Vec<_>>();
+        let mut read = self.seen.borrow_mut();
+        read.retain(|name, (text, _)| self.disk.get(name) == Some(text));
+        for (name, text) in &self.disk {
+            read.entry(name.clone()).or_insert_with(|| (text.clone(), source(name, text)));
+        }
+        let mut files = read.values().filter_map(|(_, source)| source.clone()).collect::<Vec<_>>();
         files.sort_by_key(|file| (file.role, file.path.clone()));
         let surroundings = Surroundings { root: "/p".into(), python: "python3".to_owned(), ..Surroundings::default() };
         reading(files, surroundings, cause, order)
@@ -56,12 +61,12 @@ impl Machine {
 }
 
 /// A reading that found nothing wrong beside the contents of sources.
-pub fn reading(files: Vec<SourceFile>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
+pub fn reading(files: Vec<Arc<SourceFile>>, surroundings: Surroundings, cause: String, order: u64) -> Reading {
     Reading { files, surroundings: Arc::new(surroundings), unlisted: false, problems: Vec::new(), cause, order }
 }
 
 /// The file as a source, if it is one.
-fn source(name: &str, text: &str) -> Option<SourceFile> {
+fn source(name: &str, text: &str) -> Option<Arc<SourceFile>> {
     let role = match name.strip_prefix("services.d/") {
         Some(file) if is_drop_in(OsStr::new(file)) => Role::DropIn,
         None if name == "services.json" => Role::Main,
@@ -73,5 +78,5 @@ fn source(name: &str, text: &str) -> Option<SourceFile> {
         Ok(node) => Content::Parsed(std::sync::Arc::new(node), text.into()),
         Err(problem) => Content::Broken(problem),
     };
-    Some(SourceFile { path: PathBuf::from("/p").join(&*name), name, role, content })
+    Some(Arc::new(SourceFile { path: PathBuf::from("/p").join(&*name), name, role, content }))
 }

@@ -1,6 +1,8 @@
 //! How sources stand, moment by moment.
 
 use super::*;
+use crate::domain::Node;
+use crate::domain::catalog::Reading;
 use crate::domain::{Severity, Value};
 use proptest::prelude::*;
 
@@ -26,14 +28,16 @@ fn refused() -> Content {
 }
 
 fn reading<'a>(files: impl IntoIterator<Item = (&'a str, Content)>) -> Reading {
-    let files = files.into_iter().map(|(name, content)| SourceFile {
-        name: name.into(),
-        path: PathBuf::from("/").join(name),
-        role: if name == MAIN { Role::Main } else { Role::DropIn },
-        content,
+    let files = files.into_iter().map(|(name, content)| {
+        let role = if name == MAIN { Role::Main } else { Role::DropIn };
+        Arc::new(SourceFile { name: name.into(), path: PathBuf::from("/").join(name), role, content })
     });
     let (files, surroundings) = (files.collect(), Arc::default());
     Reading { files, surroundings, unlisted: false, problems: Vec::new(), cause: "a test".to_owned(), order: 0 }
+}
+
+fn seen(reading: Reading) -> (Vec<Arc<SourceFile>>, bool) {
+    (reading.files, reading.unlisted)
 }
 
 fn ids_of(file: &SourceFile) -> Vec<ServiceId> {
@@ -45,7 +49,7 @@ fn ids_of(file: &SourceFile) -> Vec<ServiceId> {
 
 impl Standings {
     fn see<'a>(&mut self, now: u64, files: impl IntoIterator<Item = (&'a str, Content)>) -> String {
-        self.take(at(now), &reading(files), ids_of);
+        self.take(at(now), seen(reading(files)), ids_of);
         self.told(now)
     }
 
@@ -186,7 +190,7 @@ fn a_renamed_source_is_replaced_at_once_by_the_one_with_its_ids() {
 fn a_source_that_is_split_in_two_is_replaced_when_the_second_is_there() {
     let mut ledger = Standings::default();
     ledger.see(0, [("a.json", good(&["x", "y"]))]);
-    ledger.take(at(1), &reading([("b.json", good(&["x"]))]), ids_of);
+    ledger.take(at(1), seen(reading([("b.json", good(&["x"]))])), ids_of);
     let chosen = ledger.choose(at(1));
     assert_eq!(chosen.files.len(), 2);
     assert_eq!(chosen.moving, BTreeSet::from([("b.json".into(), ServiceId::new("x").unwrap())]));
@@ -215,15 +219,15 @@ fn a_folder_that_cannot_be_listed_removes_nothing() {
     let mut ledger = Standings::default();
     let unlisted = || Reading { unlisted: true, ..reading([(MAIN, good(&["x"]))]) };
     ledger.see(0, [(MAIN, good(&["x"])), ("a.json", good(&["y"]))]);
-    ledger.take(at(1), &unlisted(), ids_of);
+    ledger.take(at(1), seen(unlisted()), ids_of);
     assert_eq!(ledger.told(1_000_000), "services.json: x | a.json: y!");
     assert_eq!(ledger.next_deadline(at(1)), None);
     assert_eq!(ledger.see(1_000_001, [(MAIN, good(&["x"]))]), "services.json: x | a.json: y!");
-    ledger.take(at(1_000_002), &unlisted(), ids_of);
+    ledger.take(at(1_000_002), seen(unlisted()), ids_of);
     assert_eq!(ledger.told(2_000_000), "services.json: x | a.json: y!");
     assert_eq!(ledger.see(2_000_001, [(MAIN, good(&["x"])), ("a.json", good(&["y"]))]), "services.json: x | a.json: y");
     // The main file is no part of that folder.
-    ledger.take(at(2_000_002), &Reading { unlisted: true, ..reading([]) }, ids_of);
+    ledger.take(at(2_000_002), seen(Reading { unlisted: true, ..reading([]) }), ids_of);
     assert_eq!(ledger.told(3_000_000), "a.json: y!");
 }
 
@@ -287,7 +291,7 @@ proptest! {
             now += span;
             let mut reading = reading(files(&disk));
             reading.unlisted = unlisted;
-            ledger.take(at(now), &reading, ids_of);
+            ledger.take(at(now), seen(reading), ids_of);
             ledger.choose(at(now));
             for (name, content) in files(&disk) {
                 match content {
@@ -304,13 +308,13 @@ proptest! {
         }
         let chosen = ledger.choose(at(now));
         let mut fresh = Standings::default();
-        fresh.take(at(now), &reading(files(&last)), ids_of);
+        fresh.take(at(now), seen(reading(files(&last))), ids_of);
         let expected = fresh.choose(at(now + 2000));
         let problems = |chosen: &Chosen| chosen.problems.iter().map(|problem| problem.message.clone()).collect::<Vec<_>>();
         prop_assert_eq!(problems(&chosen), problems(&expected));
         prop_assert_eq!(chosen.unsettled, expected.unsettled);
         prop_assert!(chosen.moving.is_empty());
-        let content = |chosen: &Chosen, name: &str| chosen.files.iter().find(|file| &*file.name == name).map(ids_of);
+        let content = |chosen: &Chosen, name: &str| chosen.files.iter().find(|file| &*file.name == name).map(|file| ids_of(file));
         for (name, on_disk) in NAMES.into_iter().zip(&last) {
             let is_parsed = matches!(on_disk, Some(Content::Parsed(..)));
             if is_parsed || on_disk.is_none() {
@@ -320,7 +324,7 @@ proptest! {
                 let is_empty = matches!(on_disk, Some(Content::Empty));
                 let kept = last_good.iter().filter(|(of, _)| is_empty || **of == name);
                 let kept = reading(kept.map(|(of, content)| (*of, content.clone())));
-                prop_assert!(kept.files.iter().map(ids_of).any(|ids| ids == found), "{}: {:?}", name, found);
+                prop_assert!(kept.files.iter().map(|file| ids_of(file)).any(|ids| ids == found), "{}: {:?}", name, found);
                 prop_assert!(!matches!(on_disk, Some(Content::Refused(_))));
             }
         }
