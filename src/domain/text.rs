@@ -83,6 +83,11 @@ const ST: char = '\u{9c}';
 const CSI: char = '\u{9b}';
 
 fn clean(text: &str, breaks: Breaks) -> Cow<'_, str> {
+    // Most of what is shown is of this kind, and nothing of it needs a second look.
+    let is_simple = |byte| matches!(byte, b' '..=b'~' | b'\t') || (byte == b'\n' && breaks == Breaks::Kept);
+    if text.bytes().all(is_simple) {
+        return Cow::Borrowed(text);
+    }
     let shown = |c: char| !steers(c) && !(is_break(c) && !(c == '\n' && breaks == Breaks::Kept));
     let mut last = None;
     let Some(first) = text.find(|c| {
