@@ -25,7 +25,9 @@ fn cleaned(said: &str) {
     assert!(plain.chars().all(|c| c == '\t' || is_harmless(c)), "{plain:?}");
     assert_eq!(text::plain(&plain), plain, "cleaned twice");
     assert!(is_part(&plain, said), "{plain:?} was not said");
-    if said.chars().all(|c| c == '\t' || is_harmless(c)) {
+    // What is not seen goes as well; of these letters none is.
+    let is_seen = |c: char| c == '\t' || is_harmless(c) && c <= '\u{2ff}' && c != '\u{ad}';
+    if said.chars().all(is_seen) {
         assert_eq!(plain, said, "harmless as it was");
     }
     let lines = text::plain_lines(said);
