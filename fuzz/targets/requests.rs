@@ -14,10 +14,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, SystemTime};
 
 use libfuzzer_sys::fuzz_target;
-use pilotlight::api::{Backstage, Journal, Page, router, serve_one};
+use pilotlight::api::{Backstage, Journal, Meter, Page, router, serve_one};
 use pilotlight::domain::catalog::{Reading, Role};
 use pilotlight::domain::{
-    Answer, Command, Effect, Event, Exit, Intent, Moment, RunIds, Selection, Snapshot, Supervisor,
+    Answer, Command, Effect, Event, Exit, Intent, Moment, RunIds, Selection, ServiceView, Snapshot, Supervisor,
 };
 use pilotlight::engine::{Clock, Handle, Request};
 use pilotlight::wire::{AgentFacts, Samples};
@@ -210,11 +210,24 @@ fn backstage(engine: Handle, past: Arc<Past>) -> Backstage {
             has_tray: Arc::default(),
             dashboard: None,
         }),
-        sample: Arc::new(|_| Ok(Samples::default())),
+        meter: Arc::new(Nothing),
         last_lines: Arc::new(|id, _| Ok(Some(vec![format!("last words of {id}")]))),
         checkout: Arc::new(|_, _| Ok(None)),
         propose: Arc::new(|_| Ok(reading(0, "a proposal".to_owned()))),
         journal: past,
+    }
+}
+
+/// Nothing that runs costs anything.
+struct Nothing;
+
+impl Meter for Nothing {
+    fn recent(&self, _: &[Arc<ServiceView>], _: Duration) -> Option<Arc<Samples>> {
+        None
+    }
+
+    fn measure(&self, _: &[Arc<ServiceView>], _: Duration) -> io::Result<Arc<Samples>> {
+        Ok(Arc::default())
     }
 }
 
