@@ -72,7 +72,7 @@ fn journal(dir: &StateDir, bytes: &[u8]) {
     assert!(read_events_from(dir, amid).unwrap().0.len() <= all.len());
     let (mut store, _) = DiskStore::open(dir.clone(), clock());
     let text = "it is \"there\"\nagain".to_owned();
-    store.record(&Occurrence { generation: 7, kind: "exited", service: None, run: Some(RunId::new("r-1")), text });
+    store.record(&[Occurrence { generation: 7, kind: "exited", service: None, run: Some(RunId::new("r-1")), text }]);
     let (new, _) = read_events_from(dir, end).unwrap();
     let last = new.last().unwrap();
     assert_eq!((last.generation, &last.kind[..], &last.text[..]), (7, "exited", "it is \"there\"\nagain"));
