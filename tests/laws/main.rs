@@ -313,6 +313,19 @@ fn port(at: usize) -> Option<u16> {
     (at < 4).then(|| 5000 + at as u16)
 }
 
+#[test]
+fn a_stranger_that_is_to_end_ends_also_if_its_service_is_stopped_meanwhile() {
+    let inputs = [
+        vec![Op::Stranger(0, false), Op::Respawn(0), Op::Pass(24), Op::StopStranger(0), Op::StopAll],
+        vec![Op::Stranger(2, true), Op::StartAll, Op::Pass(3), Op::StopStranger(2), Op::StopAll, Op::Pass(1)],
+    ];
+    for ops in inputs {
+        let mut play = Play::new();
+        play.play_all(&ops);
+        play.mend();
+    }
+}
+
 fn pids(world: &World) -> BTreeMap<String, u32> {
     let views = world.snapshot().services.iter();
     views.filter_map(|view| Some((view.id.to_string(), view.pid?))).collect()

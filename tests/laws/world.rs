@@ -35,6 +35,8 @@ pub struct World {
     pub answers: BTreeMap<u64, Answer>,
     /// The strangers that the user has named, with the service on whose port they are.
     named: BTreeSet<(ServiceId, u32, u64)>,
+    /// Strangers that are taken to be ended, whatever else is wished of their services meanwhile.
+    unwelcome: BTreeSet<RunId>,
     pub exited: bool,
     /// How often each service was spawned.
     pub spawns: BTreeMap<ServiceId, u32>,
@@ -86,6 +88,7 @@ impl World {
             supervisor: Supervisor::new(RunIds::new("0")),
             answers: BTreeMap::new(),
             named: BTreeSet::new(),
+            unwelcome: BTreeSet::new(),
             exited: false,
             known_ends: BTreeSet::new(),
             basis: Arc::default(),
@@ -382,6 +385,9 @@ impl World {
             Effect::Take(order) => {
                 let named = (order.id.clone(), order.stranger.pid, order.stranger.start);
                 assert!(self.named.contains(&named), "a stranger is taken that nobody has named: {order:?}");
+                if order.spawn_hash.is_none() {
+                    self.unwelcome.insert(order.run.clone());
+                }
                 self.machine.take(order);
             }
             Effect::Ask { run, signal, tree } => {
@@ -510,7 +516,8 @@ impl World {
         let Some(child) = self.children.get(run).filter(|child| child.main && run.part() == Part::Main) else { return };
         let snapshot = self.snapshot();
         let stays_down = self.intent.get(&child.id) == Some(&false) || snapshot.shutting_down;
-        if !stays_down {
+        // That a stranger ends was wished for itself, and does not wait for who made do with it.
+        if !stays_down || self.unwelcome.contains(run) {
             return;
         }
         let services = self.children.iter().filter(|(run, other)| other.main && run.part() == Part::Main);
